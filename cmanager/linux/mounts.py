@@ -1,0 +1,232 @@
+"""Mounts as data, made through descriptors.
+
+A `Mount` says what, where and how; nothing is mounted by describing it. `detached` turns one into a mount that hangs
+nowhere, `place` attaches it under a root, `make` does both. All paths on the target side go through `inroot`, so a
+link in the rootfs cannot move a mount elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from attrs import frozen
+
+from . import inroot, syscalls
+
+_DROP = {"rw", "suid", "dev", "exec", "defaults", "symfollow"}
+_ATTRIBUTES = {
+    "ro": syscalls.MOUNT_ATTR_RDONLY,
+    "nosuid": syscalls.MOUNT_ATTR_NOSUID,
+    "nodev": syscalls.MOUNT_ATTR_NODEV,
+    "noexec": syscalls.MOUNT_ATTR_NOEXEC,
+    "noatime": syscalls.MOUNT_ATTR_NOATIME,
+    "relatime": 0,
+    "strictatime": syscalls.MOUNT_ATTR_STRICTATIME,
+    "nodiratime": syscalls.MOUNT_ATTR_NODIRATIME,
+    "nosymfollow": syscalls.MOUNT_ATTR_NOSYMFOLLOW,
+}
+_DROPPED = {
+    "rw": syscalls.MOUNT_ATTR_RDONLY,
+    "suid": syscalls.MOUNT_ATTR_NOSUID,
+    "dev": syscalls.MOUNT_ATTR_NODEV,
+    "exec": syscalls.MOUNT_ATTR_NOEXEC,
+    "symfollow": syscalls.MOUNT_ATTR_NOSYMFOLLOW,
+}
+_ATIME = {"noatime", "relatime", "strictatime"}
+PROPAGATION = {
+    "private": syscalls.MS_PRIVATE,
+    "rprivate": syscalls.MS_PRIVATE | syscalls.MS_REC,
+    "slave": syscalls.MS_SLAVE,
+    "rslave": syscalls.MS_SLAVE | syscalls.MS_REC,
+    "shared": syscalls.MS_SHARED,
+    "rshared": syscalls.MS_SHARED | syscalls.MS_REC,
+    "unbindable": syscalls.MS_UNBINDABLE,
+    "runbindable": syscalls.MS_UNBINDABLE | syscalls.MS_REC,
+}
+_SUPERBLOCK_FLAGS = {"sync", "dirsync", "lazytime", "mand", "silent", "nodiscard"}
+
+
+@frozen
+class Mount:
+    """One mount, in the words of fstab(5) and of the OCI runtime specification.
+
+    type: str, a file system type, or "bind"; source: str, a path or a word such as "tmpfs"; target: str, an absolute
+    path inside the root it will be placed in, "/" for the root itself; options: tuple of mount(8) options. `bind` and
+    `rbind` make a bind mount whatever the type. A key may repeat (overlay's `lowerdir+=`).
+    """
+
+    type: str
+    source: str
+    target: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_bind(self) -> bool:
+        return self.type == "bind" or "bind" in self.options or "rbind" in self.options
+
+
+@frozen
+class Options:
+    """Mount options sorted by who interprets them.
+
+    add, drop: MOUNT_ATTR_ masks; propagation: MS_ mask, 0 for unchanged; recursive: bool; data: (key, value) pairs
+    for the file system, value None for a plain flag.
+    """
+
+    add: int = 0
+    drop: int = 0
+    propagation: int = 0
+    recursive: bool = False
+    data: tuple[tuple[str, str | None], ...] = ()
+
+
+def parse_options(options: tuple[str, ...]) -> Options:
+    """Sort options; later ones win over earlier ones, as in mount(8)."""
+    add = drop = propagation = 0
+    recursive = False
+    data: list[tuple[str, str | None]] = []
+    for option in options:
+        if option in _ATIME:
+            add = add & ~syscalls.MOUNT_ATTR__ATIME | _ATTRIBUTES[option]
+            drop |= syscalls.MOUNT_ATTR__ATIME
+        elif option in _ATTRIBUTES:
+            add |= _ATTRIBUTES[option]
+            drop &= ~_ATTRIBUTES[option]
+        elif option in _DROP:
+            add &= ~_DROPPED.get(option, 0)
+            drop |= _DROPPED.get(option, 0)
+        elif option in PROPAGATION:
+            propagation = PROPAGATION[option]
+        elif option in ("bind", "rbind"):
+            recursive |= option == "rbind"
+        else:
+            key, found, value = option.partition("=")
+            data.append((key, value if found else None))
+    return Options(add, drop, propagation, recursive, tuple(data))
+
+
+def detached(mount: Mount) -> int:
+    """Make the mount without attaching it; returns its descriptor, which the caller closes.
+
+    A bind source is a path of the caller's mount namespace. Raises OSError.
+    """
+    options = parse_options(mount.options)
+    if mount.is_bind:
+        flags = syscalls.OPEN_TREE_CLONE | (syscalls.AT_RECURSIVE if options.recursive else 0)
+        fd = syscalls.open_tree(syscalls.AT_FDCWD, mount.source, flags)
+        try:
+            _change(fd, options)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+    context = syscalls.fsopen(mount.type)
+    try:
+        if mount.source and mount.type != mount.source:
+            syscalls.fsconfig_string(context, "source", mount.source)
+        for key, value in options.data:
+            if value is None:
+                syscalls.fsconfig_flag(context, key)
+            else:
+                syscalls.fsconfig_string(context, key, value)
+        syscalls.fsconfig_create(context)
+        fd = syscalls.fsmount(context, options.add)
+    except OSError as error:
+        raise OSError(error.errno, _explain(context, error), mount.type) from None
+    finally:
+        os.close(context)
+    if options.propagation:
+        _change(fd, Options(propagation=options.propagation))
+    return fd
+
+
+def _change(fd: int, options: Options) -> None:
+    if options.add or options.drop:
+        at = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if options.recursive else 0)
+        syscalls.mount_setattr(fd, "", at, add=options.add, drop=options.drop & ~options.add | _atime(options))
+    if options.propagation:
+        recursive = options.propagation & syscalls.MS_REC
+        at = syscalls.AT_EMPTY_PATH | (syscalls.AT_RECURSIVE if recursive else 0)
+        syscalls.mount_setattr(fd, "", at, propagation=options.propagation & ~syscalls.MS_REC)
+
+
+def _atime(options: Options) -> int:
+    # mount_setattr(2): an atime setting must be given together with the whole atime mask to clear.
+    return options.drop & syscalls.MOUNT_ATTR__ATIME
+
+
+def _explain(context: int, error: OSError) -> str:
+    """The kernel's own words from the fs context's log ("e overlay: …"), or the errno's."""
+    try:
+        said = os.read(context, 4096).decode(errors="replace").strip()
+    except OSError:
+        said = ""
+    return said or os.strerror(error.errno or 0)
+
+
+def place(fd: int, root: int, target: str) -> None:
+    """Attach a detached mount at `target` under `root` (an O_PATH directory), making the mount point if missing.
+
+    A directory is mounted on a directory, anything else on a file. Raises OSError; `fd` stays open.
+    """
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        point = inroot.make_directory(root, target)
+    else:
+        point = inroot.make_file(root, target)
+    try:
+        syscalls.move_mount(fd, point)
+    finally:
+        os.close(point)
+
+
+def make(mount: Mount, root: int) -> None:
+    """`detached` and `place` in one."""
+    fd = detached(mount)
+    try:
+        place(fd, root, mount.target)
+    finally:
+        os.close(fd)
+
+
+def make_private_namespace() -> None:
+    """Give this process a mount namespace of its own that receives the host's changes and sends none.
+
+    Single-threaded callers only (setns(2), unshare(2)).
+    """
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", "none", syscalls.MS_SLAVE | syscalls.MS_REC)
+
+
+def make_rootfs(mounts: tuple[Mount, ...], directory: str) -> None:
+    """Mount a root file system described by a storage provider on `directory`, the first of them as "/".
+
+    Call it in a mount namespace that nobody else looks at. Raises OSError with the kernel's own words.
+    """
+    for number, mount in enumerate(mounts):
+        fd = detached(mount)
+        try:
+            if number == 0:
+                point = inroot.open_root(directory)
+                try:
+                    syscalls.move_mount(fd, point)
+                finally:
+                    os.close(point)
+                root = inroot.open_root(directory)
+            else:
+                place(fd, root, mount.target)
+        finally:
+            os.close(fd)
+    if not mounts:
+        raise OSError(errno.EINVAL, "a root file system needs at least one mount", directory)
+    os.close(root)
+
+
+def is_mount_point(path: str) -> bool:
+    """Whether something is mounted exactly at `path` in this mount namespace; a missing path is not."""
+    try:
+        here, above = os.lstat(path), os.lstat(os.path.dirname(path))
+    except OSError:
+        return False
+    return here.st_dev != above.st_dev

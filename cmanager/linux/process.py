@@ -1,0 +1,83 @@
+"""Processes that cannot be mistaken for others: pid, start time and boot id together (pidfd_open(2), proc(5))."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from functools import cache
+
+from attrs import frozen
+
+
+@cache
+def boot_id() -> str:
+    """The kernel's random id of this boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def start_time(pid: int) -> int:
+    """Clock ticks after boot at which `pid` started, 0 when there is no such process or it is a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+@frozen
+class Process:
+    """One process of one boot. pid: int; started: clock ticks after boot; boot: str, the boot id."""
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The identity of a process that runs now."""
+        return cls(pid, start_time(pid), boot_id())
+
+    def alive(self) -> bool:
+        """Whether this very process still runs: zombies and processes that inherited the number do not count."""
+        return self.boot == boot_id() and self.started != 0 and start_time(self.pid) == self.started
+
+    def send(self, number: int) -> bool:
+        """Send a signal through a pidfd; False when the process is gone. Never reaches a process with a reused pid."""
+        try:
+            fd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return False
+        try:
+            if not self.alive():
+                return False
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, number)
+                return True
+            return False
+        finally:
+            os.close(fd)
+
+    def wait_gone(self, seconds: float) -> bool:
+        """Wait until it has ended, at most so long; True when it has."""
+        import select
+
+        try:
+            fd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not self.alive():
+                return True
+            poller = select.poll()
+            poller.register(fd, select.POLLIN)
+            deadline = time.monotonic() + seconds
+            while (left := deadline - time.monotonic()) > 0:
+                if poller.poll(left * 1000):
+                    return True
+            return False
+        finally:
+            os.close(fd)

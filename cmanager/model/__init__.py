@@ -1,0 +1,47 @@
+"""The values that cross the seams: frozen, typed, plain data.
+
+Part of the author API. Everything here can be written as JSON and read back (`codec`), so that a provider may live in
+another process.
+"""
+
+from ..linux.mounts import Mount
+from ..linux.process import Process
+from .container import Container, Namespaces, Providers, RunRequest, State, Status, Ulimit
+from .image import Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
+from .limits import Cgroup, DeviceRule, Limits, Usage
+from .network import Attachment, Endpoint, Peer
+from .plugin import Amendment, Context, Event, Provider
+from .runtime import Bundle, Features, Stdio
+
+__all__ = [
+    "Amendment",
+    "Attachment",
+    "Bundle",
+    "Cgroup",
+    "Container",
+    "Context",
+    "DeviceRule",
+    "Endpoint",
+    "Event",
+    "Features",
+    "Image",
+    "ImageConfig",
+    "ImageEntry",
+    "Layer",
+    "Limits",
+    "Mount",
+    "Namespaces",
+    "Peer",
+    "Process",
+    "Progress",
+    "Provider",
+    "Providers",
+    "PullEvent",
+    "Reference",
+    "RunRequest",
+    "State",
+    "Status",
+    "Stdio",
+    "Ulimit",
+    "Usage",
+]

@@ -1,0 +1,41 @@
+"""What crosses the runtime seam."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Bundle:
+    """An OCI bundle that is ready to run.
+
+    id: the container's id; path: directory with `config.json` and `rootfs`, where the root file system is already
+    mounted in the mount namespace of the process that calls the runtime.
+    """
+
+    id: str
+    path: str
+
+
+@frozen
+class Stdio:
+    """Descriptors for the container's 0, 1 and 2. They stay the caller's, who closes them after `create`."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+
+
+@frozen
+class Features:
+    """What a runtime can honour on this host, probed and not listed by name.
+
+    namespaces: kinds it can make, in OCI's words; options: subset of "init", "seccomp", "capabilities",
+    "no_new_privileges", "rlimits", "sysctl", "masked_paths", "userns", "devices", "hooks", "user", "network";
+    version: of the program behind it; notes: lines a person should know ("PID 1 is lxc's init").
+    """
+
+    namespaces: tuple[str, ...]
+    options: tuple[str, ...]
+    version: str = ""
+    notes: tuple[str, ...] = ()

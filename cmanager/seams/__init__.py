@@ -1,0 +1,30 @@
+"""The five seams: one job each, spoken in values of `cmanager.model`.
+
+Part of the author API. The docstrings are the contract, `cmanager.testing` checks it. Rules that hold on every seam:
+
+* Errors are those of `cmanager.errors`; an OSError that escapes is a fault of the plugin.
+* Undo methods (`delete`, `remove`, `detach`) are idempotent and best effort: what is already gone is success.
+* A container id is 64 hex digits; whatever a provider makes is named after it, so that what was never recorded can
+  still be found: `owned` lists the ids a provider holds something for, and `gc` undoes those nobody knows.
+* Several processes call at the same time; a provider locks what it shares, never across a wait for a person.
+"""
+
+from .image import Images, Registry
+from .limiter import Limiter
+from .network import Network
+from .runtime import Runtime
+from .storage import Storage
+
+#: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
+API = 1
+
+#: Each seam by its word in plugins.toml: the hook that discovers its providers, and its Protocol.
+SEAMS = {
+    "image": ("cmanager_images", Images),
+    "storage": ("cmanager_storages", Storage),
+    "network": ("cmanager_networks", Network),
+    "limiter": ("cmanager_limiters", Limiter),
+    "runtime": ("cmanager_runtimes", Runtime),
+}
+
+__all__ = ["API", "SEAMS", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage"]

@@ -1,0 +1,54 @@
+"""The limiter seam: limit, account for and control the processes of a container."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from ..model.limits import Cgroup, Limits, Usage
+
+
+@runtime_checkable
+class Limiter(Protocol):
+    """One cgroup per container, named after its id in every hierarchy of the host."""
+
+    def check(self, limits: Limits) -> None:
+        """Raise UnsupportedError, naming the controller, for a limit this host cannot apply; InvalidError for a value
+        outside its range. No side effect; called before any other step."""
+        ...
+
+    def create(self, id: str, limits: Limits) -> Cgroup:
+        """Make the cgroup of container `id` with its limits applied and no process in it.
+
+        Raises HostError; after a failure nothing is left. A cgroup of that id from an earlier run is removed first.
+        """
+        ...
+
+    def update(self, id: str, limits: Limits) -> None:
+        """Change those limits that are not None; all or, as far as the kernel lets it be undone, none."""
+        ...
+
+    def usage(self, id: str) -> Usage:
+        """Counters of container `id`; all None when its cgroup is gone."""
+        ...
+
+    def freeze(self, id: str, frozen: bool) -> None:
+        """Stop all processes of the container, or let them go on; returns when the kernel has done so.
+
+        Raises NotFoundError when there is no such cgroup.
+        """
+        ...
+
+    def kill(self, id: str) -> None:
+        """SIGKILL every process in the cgroup, frozen or forking; returns when they are told, not when gone."""
+        ...
+
+    def remove(self, id: str) -> None:
+        """Kill what is left, wait for it (at most some seconds) and remove the cgroup. Idempotent.
+
+        Raises HostError when a process cannot be killed; calling again later finishes the work.
+        """
+        ...
+
+    def owned(self) -> frozenset[str]:
+        """Ids that have a cgroup in any hierarchy."""
+        ...

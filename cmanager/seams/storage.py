@@ -1,0 +1,48 @@
+"""The storage seam: layers in, a root file system described as mounts out."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from ..linux.mounts import Mount
+from ..model.image import Layer
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Unpacks layers once and gives each container a root file system on top of them.
+
+    It never mounts on the host: it returns mounts as data, which the supervisor makes in a private mount namespace.
+    Files keep the ids they have in the image (root is 0); where a container has a user namespace the mounts are made
+    id-mapped, so a provider needs to know nothing about it. For that, all paths in one Mount lie under one directory.
+    """
+
+    def prepare(self, id: str, layers: tuple[Layer, ...]) -> tuple[Mount, ...]:
+        """A writable root file system for container `id`: its mounts, the first of them with target "/".
+
+        Layers (base first) not seen before are unpacked into a staging place, verified against their diff id, synced
+        and published by one rename; a layer is unpacked once however many containers share it and however many
+        processes ask at once. Calling again with the same id returns the same mounts and touches no data. Raises
+        CorruptError (a tarball that lies or reaches outside its layer), UnsupportedError (too many layers for the
+        kernel), HostError (disk). After a failure nothing of `id` is left.
+        """
+        ...
+
+    def remove(self, id: str) -> None:
+        """Remove what `prepare` made for `id`, but no layers. Idempotent; nothing may be mounted from it any more."""
+        ...
+
+    def usage(self, id: str) -> int:
+        """Bytes that container `id` holds beyond its layers; 0 when it is unknown."""
+        ...
+
+    def owned(self) -> frozenset[str]:
+        """Ids that something is stored for."""
+        ...
+
+    def collect(self, diff_ids: frozenset[str]) -> int:
+        """Remove unpacked layers that are not in `diff_ids` and belong to no prepared container; bytes freed.
+
+        Also removes what interrupted calls of `prepare` left behind.
+        """
+        ...
