@@ -48,15 +48,16 @@ def sync_directory(path: str) -> None:
 
 
 @contextmanager
-def locked(path: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold flock(2) on `path`, making the file when missing. A dead holder's lock is gone at once.
+def locked(path: str, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
+    """Hold flock(2) on `path`, making the file when missing; yields its descriptor.
 
-    The file stays: removing a lock file would let two holders in.
+    A dead holder's lock is gone at once. A held lock is waited for, or with `wait` False a BlockingIOError. The file stays: removing a lock file would let
+    two holders in.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield fd
     finally:
         os.close(fd)
 

@@ -223,7 +223,7 @@ def fsmount(context: int, attributes: int) -> int:
 def mount_setattr(
     fd: int, path: str | bytes, flags: int, *, add: int = 0, drop: int = 0, propagation: int = 0, userns: int = 0
 ) -> None:
-    """mount_setattr(2): `add` and `drop` are MOUNT_ATTR_ masks, `propagation` an MS_ value, `userns` an fd for IDMAP."""
+    """mount_setattr(2): `add`, `drop` are MOUNT_ATTR_ masks, `propagation` an MS_ value, `userns` an fd for IDMAP."""
     packed = struct.pack("4Q", add, drop, propagation, userns)
     _call(_MOUNT_SETATTR, fd, os.fsencode(path), flags, packed, len(packed), path=path)
 
@@ -290,3 +290,22 @@ def seccomp_filter(program: bytes) -> None:
 def bpf(command: int, attributes: bytes) -> int:
     """bpf(2): the attribute union as bytes; addresses inside it must outlive the call."""
     return _call(_old_number("bpf"), command, attributes, len(attributes), path="bpf")
+
+
+IN_MODIFY: Final = 0x2
+
+
+def inotify_watch(path: str, mask: int) -> int:
+    """inotify(7): a non-blocking descriptor, readable when `mask` happens to `path`; the caller closes it."""
+    fd = _wrapped("inotify_init1", os.O_CLOEXEC | os.O_NONBLOCK, path=path)
+    try:
+        _wrapped("inotify_add_watch", fd, os.fsencode(path), mask, path=path)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2): write everything dirty on the file system that holds `fd`; reports what failed since `fd` was opened."""
+    _wrapped("syncfs", fd, path="syncfs")

@@ -35,7 +35,7 @@ def from_data(kind: type[T], data: Any, where: str = "") -> T:
 
 
 @cache
-def _fields(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
     hints = typing.get_type_hints(kind)
     return tuple((f.name, hints[f.name], f.default is attrs.NOTHING) for f in attrs.fields(kind))
 
@@ -63,9 +63,7 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
             return tuple(_decode(a, item, where) for a, item in zip(arguments, data, strict=True))
     elif origin is dict and isinstance(data, dict):
         return {str(key): _decode(arguments[1], item, f"{where}.{key}") for key, item in data.items()}
-    elif origin is typing.Literal and data in arguments:
-        return data
-    elif hint is Any:
+    elif hint is Any or (origin is typing.Literal and data in arguments):
         return data
     elif hint is float and isinstance(data, int | float) and not isinstance(data, bool):
         return float(data)

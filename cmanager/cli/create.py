@@ -1,0 +1,27 @@
+"""`cmanager create`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .main import Settings
+from .options import CONTEXT, container_options
+
+
+@click.command(context_settings=CONTEXT)
+@click.option("--cidfile", default="", metavar="FILE", help="Write the container's id to a new file.")
+@container_options
+@click.pass_obj
+def command(settings: Settings, cidfile: str, **given: Any) -> None:
+    """Create a container from IMAGE that `start` will run."""
+    from .created import announced_cidfile, print_warnings
+    from .output.progress import shown
+    from .request import build
+
+    with announced_cidfile(cidfile) as write_id, shown("auto") as show:
+        container = settings.engine().create(build(**given), show)
+        write_id(container.id)
+    print_warnings(container)
+    click.echo(container.id)

@@ -1,0 +1,146 @@
+"""The command group: finds a command's file when it is asked for, and turns every error into one line and a code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+#: Each command, the line `--help` shows for it; its file has the same name.
+COMMANDS = {
+    "run": "create a container and start it",
+    "create": "create a container",
+    "start": "start containers that were created or stopped",
+    "stop": "stop containers",
+    "kill": "send a signal to containers",
+    "rm": "remove containers",
+    "ps": "list containers",
+    "logs": "print the output of a container",
+    "inspect": "show everything known of containers and images, as JSON",
+    "wait": "wait until containers stop, print their exit codes",
+    "images": "list images",
+    "pull": "fetch images from a registry",
+    "rmi": "remove images",
+    "tag": "give an image another name",
+    "registry": "build and list the images of the local registry directory",
+    "plugin": "list plugins and whether they work",
+    "explain": "show what a command would do, step by step, and change nothing",
+    "gc": "return whatever crashes left",
+    "doctor": "what this host offers to containers, and what each lack costs",
+    "info": "where things are and which plugins are used",
+    "version": "print the versions of cmanager and of what it stands on",
+}
+
+
+class Settings:
+    """The global options, and the engine they lead to."""
+
+    def __init__(self, root: str, run_root: str, config: str | None) -> None:
+        self.root, self.run_root, self.config = root, run_root, config
+
+    def engine(self, **extra: Any) -> Engine:
+        """The engine; only commands that need one pay for importing it."""
+        from ..engine import Engine
+        from ..errors import InvalidError
+
+        if os.geteuid() != 0:
+            raise InvalidError("cmanager needs root, try: sudo cmanager …")
+        return Engine(self.root, self.run_root, self.config, **extra)
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f", did you mean {close[0]!r}" if close else ", see cmanager --help"
+            raise _UnknownCommand(f"{args[0][:100]!r} is not a cmanager command{hint}")
+        return super().resolve_command(ctx, args)
+
+
+class _UnknownCommand(click.ClickException):
+    exit_code = 1
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option(
+    "--root", default="/var/lib/cmanager", envvar="CMANAGER_ROOT", help="Directory of what survives a reboot."
+)
+@click.option("--run-root", default="/run/cmanager", envvar="CMANAGER_RUN_ROOT", help="Directory of what does not.")
+@click.option("--config", default=None, envvar="CMANAGER_CONFIG", help="plugins.toml to lay over the shipped one.")
+@click.pass_context
+def cli(ctx: click.Context, root: str, run_root: str, config: str | None) -> None:
+    """A pluggable, multi-runtime container manager for Linux."""
+    ctx.obj = Settings(root, run_root, config)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns its exit code. Every error is one line on stderr."""
+    try:
+        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False)
+        sys.stdout.flush()
+        return int(result or 0)
+    except _UnknownCommand as error:
+        return _fail(error.message, 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        return _fail(_lower(error.format_message()), 125)
+    except click.Abort:
+        return 130
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    from ..errors import CmanagerError
+
+    if os.environ.get("CMANAGER_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exc()
+    if isinstance(error, CmanagerError):
+        return _fail(str(error), error.exit_code)
+    return _fail(f"internal error: {type(error).__name__}: {error} (CMANAGER_DEBUG=1 shows where)", 125)
+
+
+def _fail(text: str, code: int) -> int:
+    from .output.safe import printable
+
+    print(f"cmanager: {printable(' '.join(text.split()))}", file=sys.stderr)
+    return code
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,66 @@
+"""The options that `run`, `create` and `explain run` share, in Docker's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: list[Callable[[Any], Any]] = [
+    click.option("-i", "--interactive", is_flag=True, help="Keep stdin open."),
+    click.option("--rm", "remove", is_flag=True, help="Remove the container when it ends."),
+    click.option("--name", default="", help="Name of the container."),
+    click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set an environment variable."),
+    click.option("--env-file", multiple=True, metavar="FILE", help="Read environment variables from a file."),
+    click.option("-v", "--volume", multiple=True, metavar="HOST:CONTAINER[:OPTIONS]", help="Bind a host directory."),
+    click.option("--mount", multiple=True, metavar="type=…,src=…,dst=…", help="Attach a bind or tmpfs mount."),
+    click.option("--tmpfs", multiple=True, metavar="PATH[:OPTIONS]", help="Mount a tmpfs."),
+    click.option("-w", "--workdir", default="", help="Working directory inside."),
+    click.option("-u", "--user", default="", metavar="NAME|UID[:GROUP|GID]", help="Who the program runs as."),
+    click.option("-h", "--hostname", default="", help="Host name inside."),
+    click.option("--entrypoint", default=None, help="Replace the image's entry point."),
+    click.option("-l", "--label", multiple=True, metavar="KEY[=VALUE]", help="Set a label."),
+    click.option("--read-only", is_flag=True, help="Mount the root file system read-only."),
+    click.option("--cap-add", multiple=True, help="Add a capability."),
+    click.option("--cap-drop", multiple=True, help="Drop a capability."),
+    click.option("--security-opt", multiple=True, help="no-new-privileges=…, seccomp=…, systempaths=…"),
+    click.option("--network", "--net", default="", help="bridge, host, none, container:NAME, ns:PATH or a plugin's."),
+    click.option("--dns", multiple=True, help="Name server."),
+    click.option("--add-host", multiple=True, metavar="NAME:IP", help="Add a line to /etc/hosts."),
+    click.option("-m", "--memory", default="", metavar="BYTES", help="Memory limit, such as 64m."),
+    click.option("--cpus", type=float, default=None, help="Number of CPUs' worth of time."),
+    click.option("-c", "--cpu-shares", type=int, default=None, help="Relative weight, 1024 is the default."),
+    click.option("--pids-limit", type=int, default=None, help="Number of processes, -1 for no limit."),
+    click.option("--cpuset-cpus", default=None, help="CPUs it may run on, such as 0-1,3."),
+    click.option("--pid", "pid", default="private", help="PID namespace: private, host, container:NAME or ns:PATH."),
+    click.option("--ipc", default="private", help="IPC namespace."),
+    click.option("--uts", default="private", help="UTS namespace."),
+    click.option("--cgroupns", default="private", help="Cgroup namespace."),
+    click.option("--userns", default="host", help="User namespace: host, auto, container:NAME or ns:PATH."),
+    click.option("--timens", default="host", help="Time namespace: host, private, container:NAME or ns:PATH."),
+    click.option("--init", is_flag=True, help="Run an init as process 1 that forwards signals and reaps orphans."),
+    click.option("--stop-signal", default="", help="Signal that asks the container to stop."),
+    click.option("--stop-timeout", type=int, default=10, help="Seconds before it is killed."),
+    click.option("--ulimit", multiple=True, metavar="NAME=SOFT[:HARD]", help="Resource limit."),
+    click.option("--sysctl", multiple=True, metavar="NAME=VALUE", help="Kernel parameter of a namespace of its own."),
+    click.option("--device", multiple=True, metavar="HOST[:CONTAINER[:rwm]]", help="Let it use a host device."),
+    click.option("--shm-size", default="64m", metavar="BYTES", help="Size of /dev/shm."),
+    click.option("--privileged", is_flag=True, help="Give it all capabilities and devices."),
+    click.option("--pull", type=click.Choice(["missing", "always", "never"]), default="missing", help="When to pull."),
+    click.option("--runtime", default="", help="Runtime plugin, see `cmanager plugin ls`."),
+    click.argument("image"),
+    click.argument("command", nargs=-1, type=click.UNPROCESSED),
+]
+
+#: Options end at the image: what follows belongs to the container's command.
+CONTEXT = {"allow_interspersed_args": False, "help_option_names": ["--help"], "max_content_width": 120}
+
+
+def container_options(function: F) -> F:
+    """Decorate a command with all of them; it receives them as keywords, for `request.build`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function

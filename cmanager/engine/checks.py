@@ -1,0 +1,151 @@
+"""What is decided and refused before anything is made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import signal
+from typing import Any
+
+import attrs
+
+from ..errors import InvalidError, NotFoundError, UnsupportedError
+from ..linux import capabilities
+from ..model.container import Namespaces, RunRequest, Ulimit
+from ..model.limits import DeviceRule, Limits
+from ..model.runtime import Features
+from ..oci import defaults, devices, security
+from ..supervisor import etc
+
+#: Podman's default; a fork bomb in one container must not stop the host (row D-17).
+DEFAULT_PIDS = 2048
+
+
+def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRequest, tuple[str, ...]]:
+    """The request with its defaults filled in, and warnings about what was degraded.
+
+    Raises InvalidError or UnsupportedError for anything that could only fail later; changes nothing.
+    """
+    _check_words(request)
+    _check_features(request, features)
+    _check_sources(request)
+    etc.check(request.dns, request.add_hosts)
+    security.decide(
+        privileged=request.privileged,
+        add=request.cap_add,
+        drop=request.cap_drop,
+        options=request.security,
+        machine=platform.machine(),
+    )
+    _check_sysctls(request)
+    limits = attrs.evolve(request.limits, devices=_device_rules(request))
+    limiter.check(limits)
+    if limits.pids is None:
+        limits = _default_pids(limits, limiter)
+    ulimits, warnings = _clamp(request.ulimits)
+    return attrs.evolve(request, limits=limits, ulimits=ulimits), warnings
+
+
+def stop_signal(text: str) -> int:
+    """The number of "SIGTERM", "term" or "15"; InvalidError otherwise."""
+    if text.isdigit() and int(text) in {int(n) for n in signal.valid_signals()}:
+        return int(text)
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    if name.startswith("SIGRTMIN+") and name[9:].isdigit() and int(name[9:]) <= signal.SIGRTMAX - signal.SIGRTMIN:
+        return signal.SIGRTMIN + int(name[9:])
+    try:
+        return int(signal.Signals[name])
+    except KeyError:
+        raise InvalidError(f"unknown signal {text!r}, expected a name such as SIGTERM or a number") from None
+
+
+def _check_words(request: RunRequest) -> None:
+    if request.stop_signal:
+        stop_signal(request.stop_signal)
+    host = request.hostname
+    if host and (len(host) > 63 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host)):
+        raise InvalidError(f"invalid hostname {host!r}, allowed are 1 to 63 of [a-zA-Z0-9-._]")
+    for field in attrs.fields(Namespaces):
+        mode = getattr(request.namespaces, field.name)
+        special = ("host", "auto") if field.name == "user" else ("host", "private")
+        word, _, rest = mode.partition(":")
+        if mode not in special and not (word in ("container", "ns") and rest):
+            expected = f"expected {', '.join(special)}, container:NAME or ns:PATH"
+            raise InvalidError(f"invalid {field.name} namespace {mode!r}, {expected}")
+    if request.workdir and not request.workdir.startswith("/"):
+        raise InvalidError(f"invalid working directory {request.workdir!r}, it must be absolute")
+    for mount in request.mounts:
+        if not mount.target.startswith("/") or ".." in mount.target.split("/") or mount.target.strip("/") == "":
+            raise InvalidError(f"invalid mount target {mount.target!r}, expected an absolute path below /")
+    targets = [mount.target.rstrip("/") for mount in request.mounts]
+    if len(set(targets)) != len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise InvalidError(f"two mounts at {twice}, give one")
+
+
+def _check_features(request: RunRequest, features: Features) -> None:
+    wanted = {
+        "--init": (request.init, "init"),
+        "--sysctl": (request.sysctls, "sysctl"),
+        "--ulimit": (request.ulimits, "rlimits"),
+        "--device": (request.devices, "devices"),
+        "--userns": (request.namespaces.user != "host", "userns"),
+    }
+    for flag, (asked, option) in wanted.items():
+        if asked and option not in features.options:
+            raise UnsupportedError(f"runtime {request.runtime} cannot honour {flag}")
+    for field in attrs.fields(Namespaces):
+        asked = getattr(request.namespaces, field.name) != "host"
+        if asked and field.name not in features.namespaces:
+            raise UnsupportedError(f"runtime {request.runtime} has no {field.name} namespace on this host")
+
+
+def _check_sources(request: RunRequest) -> None:
+    for mount in request.mounts:
+        if mount.is_bind and "X-mount.mkdir" not in mount.options and not os.path.exists(mount.source):
+            raise NotFoundError(f"bind source {mount.source} does not exist")
+
+
+def _check_sysctls(request: RunRequest) -> None:
+    spaces = request.namespaces
+    for key in request.sysctls:
+        defaults.check_sysctl(
+            key, own_ipc=spaces.ipc == "private", own_net=request.network != "host", own_uts=spaces.uts == "private"
+        )
+
+
+def _device_rules(request: RunRequest) -> tuple[DeviceRule, ...]:
+    if request.privileged:
+        return (DeviceRule(True),)
+    given = tuple(device.rule for text in request.devices for device in devices.parse(text))
+    return (*defaults.DEFAULT_DEVICE_RULES, *given)
+
+
+def _default_pids(limits: Limits, limiter: Any) -> Limits:
+    wanted = attrs.evolve(limits, pids=DEFAULT_PIDS)
+    try:
+        limiter.check(wanted)
+    except UnsupportedError:
+        return limits
+    return wanted
+
+
+def _clamp(ulimits: tuple[Ulimit, ...]) -> tuple[tuple[Ulimit, ...], tuple[str, ...]]:
+    """Without CAP_SYS_RESOURCE a hard limit cannot be raised (setrlimit(2)): take the host's and say so."""
+    may_raise = capabilities.of_process()["CapEff"] >> capabilities.NUMBERS["CAP_SYS_RESOURCE"] & 1
+    clamped, warnings = [], []
+    for limit in ulimits:
+        number = getattr(resource, f"RLIMIT_{limit.name.upper()}", None)
+        if number is None:
+            raise InvalidError(f"unknown ulimit {limit.name!r}")
+        if limit.hard != -1 and (limit.soft == -1 or limit.soft > limit.hard):
+            raise InvalidError(f"ulimit {limit.name}: the soft limit {limit.soft} is above the hard limit {limit.hard}")
+        most = resource.getrlimit(number)[1]
+        if not may_raise and most != resource.RLIM_INFINITY and (limit.hard == -1 or limit.hard > most):
+            soft = most if limit.soft == -1 else min(limit.soft, most)
+            warnings.append(f"ulimit {limit.name} clamped to the host's hard limit {most}: no CAP_SYS_RESOURCE")
+            clamped.append(Ulimit(limit.name, soft, most))
+        else:
+            clamped.append(limit)
+    return tuple(clamped), tuple(warnings)

@@ -1,0 +1,98 @@
+"""`gc`: give back whatever a crash left, by name rather than by memory."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from attrs import frozen
+
+from ..errors import CmanagerError, ConflictError, NotFoundError
+from ..linux import files, netns
+from ..model.names import ID
+from ..plugins import Plugins
+from ..state import Store
+from .reconcile import Reconciler
+
+
+@frozen
+class Collected:
+    """What `gc` did. containers: ids something was undone for; bytes: freed in the image store and in storage;
+    problems: a line for each thing that could not be undone and will be tried again."""
+
+    containers: tuple[str, ...]
+    bytes: int
+    problems: tuple[str, ...]
+
+
+def collect(store: Store, plugins: Plugins, reconciler: Reconciler) -> Collected:
+    """Settle every record, undo what no record knows, remove blobs and layers that nobody needs.
+
+    Grows with the number of containers and of stored layers. Never touches what a command is at work on.
+    """
+    before = set(store.ids())
+    for container in store.all():
+        reconciler.settled(container)
+    done = before - set(store.ids())
+    problems: list[str] = []
+    for id in sorted(_strays(store, plugins)):
+        with suppress(ConflictError), store.locked(id, wait=False):
+            if id in store.ids():
+                continue
+            left = undo_all(store, plugins, id)
+            problems += left
+            if not left:
+                store.remove(id)
+                done.add(id)
+    images = plugins.get("image", plugins.default("image"))
+    storage = plugins.get("storage", plugins.default("storage"))
+    used = frozenset(container.image_digest for container in store.all())
+    freed = images.collect(used)
+    layers = set()
+    for digest in used | {entry.image.digest for entry in images.entries()}:
+        with suppress(NotFoundError):
+            layers |= {layer.diff_id for layer in images.resolve(digest).layers}
+    freed += storage.collect(frozenset(layers))
+    return Collected(tuple(sorted(done)), freed, tuple(problems))
+
+
+def undo_all(store: Store, plugins: Plugins, id: str) -> list[str]:
+    """Undo, on every seam, whatever the configured providers hold for `id`; a line for each failure."""
+    paths = store.paths
+    problems = []
+    for what, undo in (
+        ("limiter", lambda: plugins.get("limiter", plugins.default("limiter")).remove(id)),
+        *(
+            (f"network {name}", lambda name=name: plugins.get("network", name).detach(id, paths.netns(id)))
+            for name in _network_names(plugins)
+        ),
+        ("network namespace", lambda: netns.unpin(paths.netns(id))),
+        ("user namespace", lambda: netns.unpin(paths.userns(id))),
+        ("storage", lambda: plugins.get("storage", plugins.default("storage")).remove(id)),
+        ("waiters", lambda: files.remove_tree(paths.waiters(id))),
+    ):
+        try:
+            undo()
+        except (CmanagerError, OSError) as error:
+            problems.append(f"{what} of {id[:12]}: {error}")
+    return problems
+
+
+def _strays(store: Store, plugins: Plugins) -> set[str]:
+    """Ids that something exists for, but no record."""
+    found: set[str] = set()
+    for directory in ("containers", "netns", "userns", "waiters"):
+        with suppress(FileNotFoundError):
+            found.update(name for name in os.listdir(f"{store.paths.run_root}/{directory}") if ID.fullmatch(name))
+    for seam, name in [
+        ("limiter", plugins.default("limiter")),
+        ("storage", plugins.default("storage")),
+        *(("network", name) for name in _network_names(plugins)),
+    ]:
+        found |= plugins.get(seam, name).owned()
+    return found - set(store.ids())
+
+
+def _network_names(plugins: Plugins) -> list[str]:
+    """Network providers with options or defaults in the configuration: the ones that may hold something."""
+    return sorted({plugins.default("network")})

@@ -1,0 +1,104 @@
+"""Believing nothing: records are compared with the kernel, and what a death left is finished.
+
+`judge` is a pure function of a record and what is alive; `Reconciler.settle` carries its verdict out.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Literal
+
+import attrs
+
+from ..errors import CmanagerError, ConflictError, NotFoundError
+from ..linux import files
+from ..linux.process import boot_id
+from ..model.container import Container, Status
+from ..plugins import Plugins
+from ..state import Store
+from ..supervisor.steps import start_steps, unwind
+
+Verdict = Literal["fine", "interrupted", "lost", "rebooted"]
+
+LOST_CODE = 137
+REBOOTED_CODE = 255
+
+
+def judge(status: Status, *, supervisor_alive: bool, same_boot: bool) -> Verdict:
+    """What a record means.
+
+    fine: believe it; interrupted: whoever was starting it died; lost: its supervisor died under it; rebooted: the host
+    restarted while it ran.
+    """
+    if status.supervisor is None or supervisor_alive:
+        return "fine"
+    if status.state not in ("running", "paused"):
+        return "interrupted"
+    return "lost" if same_boot else "rebooted"
+
+
+class Reconciler:
+    """Brings records and kernel together; safe to run in any number of processes at once."""
+
+    def __init__(self, store: Store, plugins: Plugins) -> None:
+        self._store, self._plugins = store, plugins
+
+    def settled(self, container: Container) -> Container | None:
+        """The container as it really is; None when that means it is gone (`--rm`).
+
+        Costs one look at /proc for a container that is well.
+        """
+        if self._verdict(container.status) == "fine":
+            return container
+        try:
+            with self._store.locked(container.id, wait=False):
+                return self.settle_locked(self._store.load(container.id))
+        except ConflictError:
+            return container  # somebody is at work on it right now
+        except NotFoundError:
+            return None
+
+    def settle_locked(self, container: Container) -> Container | None:
+        """The same for a caller that holds the container's lock."""
+        status = container.status
+        verdict = self._verdict(status)
+        if verdict == "fine":
+            return container
+        if verdict == "lost":
+            limiter = self._plugins.get("limiter", container.providers.limiter)
+            with suppress(CmanagerError):
+                limiter.kill(container.id)
+            if status.init:
+                status.init.send(9)
+                status.init.wait_gone(5)
+        runtime = self._plugins.get("runtime", container.providers.runtime)
+        with suppress(CmanagerError):
+            runtime.delete(container.id)
+        left = unwind(start_steps(self._plugins, self._store.paths, container))
+        if container.request.remove and not left:
+            self.forget(container)
+            return None
+        calm = attrs.evolve(status, supervisor=None, init=None, netns="", cgroup="", attachment=None)
+        if verdict == "lost":
+            ended = attrs.evolve(calm, state="lost", exit_code=LOST_CODE, error="supervisor lost")
+        elif verdict == "rebooted":
+            ended = attrs.evolve(calm, state="stopped", exit_code=REBOOTED_CODE, error="the host was restarted")
+        else:
+            ended = attrs.evolve(calm, error=calm.error or "its start was interrupted")
+        if verdict != "interrupted":
+            ended = attrs.evolve(ended, finished_at=time.time())
+        if left:
+            ended = attrs.evolve(ended, error="; ".join((ended.error, *left))[:1000])
+        self._store.save_status(container.id, ended, durable=True)
+        return attrs.evolve(container, status=ended)
+
+    def forget(self, container: Container) -> None:
+        """Remove a container that does not run: its root file system, then its record."""
+        self._plugins.get("storage", container.providers.storage).remove(container.id)
+        files.remove_tree(self._store.paths.waiters(container.id))
+        self._store.remove(container.id, container.name)
+
+    def _verdict(self, status: Status) -> Verdict:
+        alive = status.supervisor is not None and status.supervisor.alive()
+        return judge(status, supervisor_alive=alive, same_boot=status.boot in ("", boot_id()))

@@ -1,0 +1,13 @@
+"""Image layers as directories: inflate, read the tar, write it where it cannot reach out, publish it whole.
+
+A layer is untrusted input. `unpack` is the only function that writes one; `Overlay` and `Apply` are the two ways to
+keep its whiteouts; `Store` keeps them for whoever needs them.
+"""
+
+from .bounds import Bounds
+from .staging import Claim
+from .store import Store
+from .unpack import unpack
+from .whiteouts import Apply, Overlay
+
+__all__ = ["Apply", "Bounds", "Claim", "Overlay", "Store", "unpack"]

@@ -1,0 +1,255 @@
+"""Records of containers on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import attrs
+from attrs import frozen
+
+from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
+from ..linux import files
+from ..model.codec import from_data, to_data
+from ..model.container import Container, Status
+from ..model.names import ID, check_name
+
+T = TypeVar("T")
+SCHEMA = 1
+_RECORD_LIMIT = 4 << 20
+
+
+@frozen
+class Paths:
+    """Where everything of the manager lies. root: durable; run_root: tmpfs."""
+
+    root: str = "/var/lib/cmanager"
+    run_root: str = "/run/cmanager"
+
+    def run_dir(self, id: str) -> str:
+        """Directory of a container's running parts."""
+        return f"{self.run_root}/containers/{id}"
+
+    def bundle(self, id: str) -> str:
+        """Its OCI bundle."""
+        return f"{self.run_dir(id)}/bundle"
+
+    def hosts(self, network: str) -> str:
+        """Directory of the hosts files of one network."""
+        return f"{self.run_root}/hosts/{network}"
+
+    def waiters(self, id: str) -> str:
+        """Directory of the pipes of commands that wait for its exit code."""
+        return f"{self.run_root}/waiters/{id}"
+
+    def netns(self, id: str) -> str:
+        """Its pinned network namespace."""
+        return f"{self.run_root}/netns/{id}"
+
+    def userns(self, id: str) -> str:
+        """Its pinned user namespace."""
+        return f"{self.run_root}/userns/{id}"
+
+
+class Store:
+    """Container records; every method reads the disk anew, so any number of processes may share it.
+
+    Errors: NotFoundError, ConflictError, CorruptError (a record that does not parse; `remove` still works), HostError.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    def initialise(self) -> None:
+        """Make the directories, 0700 and ours."""
+        for path in (self.paths.root, self.paths.run_root):
+            try:
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                info = os.stat(path)
+                if info.st_uid != os.geteuid() or info.st_mode & 0o077:
+                    os.chmod(path, 0o700)
+            except OSError as error:
+                raise HostError.of("make the state directory", path, error) from None
+        for name in ("containers", "names"):
+            _directory(f"{self.paths.root}/{name}")
+        for name in ("containers", "netns", "userns", "locks", "waiters"):
+            _directory(f"{self.paths.run_root}/{name}")
+
+    def home(self, id: str) -> str:
+        """The directory that holds a container's record and log."""
+        transient = self.paths.run_dir(id)
+        return transient if os.path.exists(f"{transient}/config.json") else f"{self.paths.root}/containers/{id}"
+
+    def ids(self) -> list[str]:
+        """Ids of all recorded containers, two directory reads."""
+        found = {name for name in _names(f"{self.paths.root}/containers") if ID.fullmatch(name)}
+        for name in _names(f"{self.paths.run_root}/containers"):
+            if ID.fullmatch(name) and os.path.exists(f"{self.paths.run_dir(name)}/config.json"):
+                found.add(name)
+        return sorted(found)
+
+    def add(self, container: Container) -> None:
+        """Record a new container and claim its name; ConflictError names the holder. All or nothing."""
+        check_name(container.name, "container name")
+        home = self.paths.run_dir(container.id)
+        if not container.request.remove:
+            home = f"{self.paths.root}/containers/{container.id}"
+        # The directory first: a name whose owner has none counts as free.
+        _directory(self.paths.run_dir(container.id))
+        try:
+            self._claim(container.name, container.id)
+            _directory(home)
+            self._write(f"{home}/status.json", container.status, durable=False)
+            unchanging = attrs.evolve(container, status=Status())
+            self._write(f"{home}/config.json", unchanging, durable=not container.request.remove)
+        except BaseException:
+            self.remove(container.id, container.name)
+            raise
+
+    def load(self, id: str) -> Container:
+        """One container's record; two small reads."""
+        home = self.home(id)
+        container = self._read(f"{home}/config.json", Container)
+        try:
+            status = self._read(f"{home}/status.json", Status)
+        except NotFoundError:
+            status = Status()
+        return attrs.evolve(container, status=status)
+
+    def all(self) -> list[Container]:
+        """Every readable record, newest first. Costs two small reads a container and takes no lock."""
+        found = []
+        for id in self.ids():
+            with suppress(NotFoundError, CorruptError):
+                found.append(self.load(id))
+        return sorted(found, key=lambda container: -container.created_at)
+
+    def corrupt(self) -> dict[str, str]:
+        """Ids whose record does not parse, each with the reason."""
+        broken = {}
+        for id in self.ids():
+            try:
+                self.load(id)
+            except CorruptError as error:
+                broken[id] = str(error)
+            except NotFoundError:
+                continue
+        return broken
+
+    def find(self, word: str) -> str:
+        """The id behind an id, a name or an unambiguous id prefix. Raises NotFoundError or ConflictError."""
+        with suppress(CmanagerError, OSError):
+            check_name(word, "container")
+            owner = os.readlink(f"{self.paths.root}/names/{word}")
+            if os.path.exists(f"{self.home(owner)}/config.json"):
+                return owner
+        matches = [id for id in self.ids() if id.startswith(word)] if word else []
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            short = ", ".join(id[:12] for id in matches[:5])
+            raise ConflictError(f"container prefix {word!r} is ambiguous: {short}")
+        raise NotFoundError(f"no such container: {word[:140]!r}, see `cmanager ps -a`")
+
+    def save_status(self, id: str, status: Status, *, durable: bool = False) -> None:
+        """Replace the status. The caller holds the container's lock."""
+        home = self.home(id)
+        self._write(f"{home}/status.json", status, durable=durable and home.startswith(self.paths.root + "/"))
+
+    def remove(self, id: str, name: str = "") -> None:
+        """Forget a container: record, log, running parts and name. What is gone is success."""
+        for path in (self.paths.run_dir(id), f"{self.paths.root}/containers/{id}"):
+            try:
+                files.remove_tree(path)
+            except OSError as error:
+                raise HostError.of("remove", path, error) from None
+        for candidate in [name] if name else _names(f"{self.paths.root}/names"):
+            link = f"{self.paths.root}/names/{candidate}"
+            with suppress(OSError):
+                if os.readlink(link) == id:
+                    os.unlink(link)
+        with suppress(OSError):
+            os.unlink(f"{self.paths.run_root}/locks/{id}")
+
+    @contextmanager
+    def locked(self, id: str, *, wait: bool = True) -> Iterator[int]:
+        """Hold the container's lock; never across a wait for the container itself.
+
+        Yields the lock's descriptor: a child that inherits it keeps the lock until it closes it too. With `wait` False
+        a held lock is a ConflictError.
+        """
+        path = f"{self.paths.run_root}/locks/{id}"
+        while True:
+            try:
+                with files.locked(path, wait=wait) as fd:
+                    # The lock file goes with its container: hold the one that has the name now, or try again.
+                    if os.path.exists(path) and os.fstat(fd).st_ino == os.stat(path).st_ino:
+                        yield fd
+                        return
+            except BlockingIOError:
+                raise ConflictError(f"container {id[:12]} is being changed by another command") from None
+
+    def _claim(self, name: str, id: str) -> None:
+        link = f"{self.paths.root}/names/{name}"
+        with files.locked(f"{self.paths.run_root}/locks/names"):
+            try:
+                os.symlink(id, link)
+                return
+            except FileExistsError:
+                owner = os.readlink(link)
+            except OSError as error:
+                raise HostError.of("claim the name", link, error) from None
+            if os.path.exists(self.paths.run_dir(owner)) or os.path.exists(self.home(owner)):
+                raise ConflictError(
+                    f"container name {name!r} is in use by {owner[:12]}, remove or rename that container first"
+                )
+            # Its owner is gone (a reboot, a kill before the record was written): the name is free again.
+            os.unlink(link)
+            os.symlink(id, link)
+
+    def _write(self, path: str, value: Any, *, durable: bool) -> None:
+        content = json.dumps({"schema": SCHEMA, **to_data(value)}, separators=(",", ":")).encode()
+        try:
+            files.write_atomic(path, content, durable=durable)
+        except OSError as error:
+            raise HostError.of("write", path, error) from None
+
+    def _read(self, path: str, kind: type[T]) -> T:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFoundError(f"no record {path}") from None
+        except OSError as error:
+            raise HostError.of("read", path, error) from None
+        try:
+            data = json.loads(os.read(fd, min(os.fstat(fd).st_size, _RECORD_LIMIT)))
+            schema = data.pop("schema", None) if isinstance(data, dict) else None
+        except (ValueError, RecursionError, OSError) as error:
+            raise CorruptError(f"{path} is corrupt: {str(error).lower()}, `cmanager rm -f` removes it") from None
+        finally:
+            os.close(fd)
+        if schema != SCHEMA:
+            raise CorruptError(f"{path} has schema {schema!r}, this cmanager reads {SCHEMA}")
+        try:
+            return from_data(kind, data)
+        except CorruptError as error:
+            raise CorruptError(f"{path} is corrupt: {error}, `cmanager rm -f` removes it") from None
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+
+
+def _directory(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise HostError.of("make directory", path, error) from None

@@ -1,0 +1,132 @@
+"""From the engine's process to the supervisor's.
+
+A sealed, single-threaded process (the command line) forks it, which costs a millisecond. Any other caller executes a
+sealed interpreter that reads the same `Launch` from a memory file: a program with threads must not be forked, and one
+that is not sealed must not become a container.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+
+from attrs import field, frozen
+
+from ..errors import CmanagerError, CommandError, HostError
+from ..linux import syscalls
+from ..linux.mounts import Mount
+from ..model.codec import from_data, to_data
+from ..model.container import Container
+from ..model.image import ImageConfig
+from ..plugins import Plugins, load_config
+from ..state import Paths
+from . import seal
+
+
+@frozen
+class Launch:
+    """Everything the supervisor needs, as plain data.
+
+    config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
+    kind to path; hosts: path of the hosts file; keep: container fields the start has settled, in `container.status`.
+    """
+
+    paths: Paths
+    config: str
+    container: Container
+    image: ImageConfig
+    rootfs: tuple[Mount, ...]
+    namespaces: dict[str, str]
+    hosts: str
+    warnings: tuple[str, ...] = field(default=())
+
+
+def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int) -> None:
+    """Start the supervisor and return when the program runs.
+
+    plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel, or
+    None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then. Raises
+    what went wrong, with the exit code it stands for.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        if seal.sealed() and _single_threaded():
+            _fork(launch, plugins, theirs, client, lock)
+        else:
+            _execute(launch, theirs, client, lock)
+    except OSError as error:
+        raise HostError.of("start a supervisor for", launch.container.id[:12], error) from None
+    finally:
+        theirs.close()
+        if client:
+            client.close()
+    with ours:
+        answer = ours.recv(8192)
+    if not answer:
+        raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
+    report = json.loads(answer)
+    if report.get("error"):
+        code = report["code"]
+        raise CommandError(report["error"], code) if code in (126, 127) else CmanagerError(report["error"])
+
+
+def _single_threaded() -> bool:
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def _fork(launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int) -> None:
+    from .process import supervise
+
+    # Twice, so that the caller gets no child it does not know of.
+    middle = os.fork()
+    if middle:
+        os.waitpid(middle, 0)
+        return
+    try:
+        if os.fork() == 0:
+            supervise(launch, plugins, report, client, lock)
+    finally:
+        os._exit(0)
+
+
+def _execute(launch: Launch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
+    data = os.memfd_create("launch")
+    executable = seal.interpreter()
+    try:
+        os.write(data, json.dumps(to_data(launch)).encode())
+        os.lseek(data, 0, os.SEEK_SET)
+        passed = {"launch": data, "report": report.fileno(), "client": client.fileno() if client else -1, "lock": lock}
+        import subprocess
+
+        arguments = [sys.executable, "-I", "-m", "cmanager.supervisor", *map(str, passed.values())]
+        fds = [fd for fd in (*passed.values(), executable) if fd >= 0]
+        subprocess.run(
+            arguments,
+            executable=f"/proc/self/fd/{executable}",
+            pass_fds=fds,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    except subprocess.CalledProcessError as error:
+        raise OSError(5, f"exit code {error.returncode}") from None
+    finally:
+        os.close(data)
+        os.close(executable)
+
+
+def executed(arguments: list[str]) -> None:
+    """The other side of `_execute`: read the launch and become the supervisor, twice forked."""
+    data, report, client, lock = map(int, arguments)
+    with os.fdopen(data) as file:
+        launch = from_data(Launch, json.load(file))
+    for fd in (report, client, lock):
+        if fd >= 0:
+            os.set_inheritable(fd, False)
+    syscalls.close_range(max(report, client, lock) + 1)
+    kind = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
+    plugins = Plugins(load_config(launch.config or None), launch.paths.root, launch.paths.run_root)
+    attached = socket.socket(*kind, client) if client >= 0 else None
+    _fork(launch, plugins, socket.socket(*kind, report), attached, lock)

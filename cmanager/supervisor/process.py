@@ -1,0 +1,248 @@
+"""What the supervisor does, from its first line to its last.
+
+It is forked, single-threaded and small; it holds no lock while the container runs, and nothing it does waits for the
+command that started it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import attrs
+
+from ..errors import CmanagerError, HostError
+from ..linux import files, inroot, mounts, syscalls
+from ..linux.process import Process, boot_id
+from ..model.container import Container, Status
+from ..model.limits import Usage
+from ..model.plugin import Event
+from ..model.runtime import Bundle
+from ..oci import security, spec, users
+from ..plugins import Plugins
+from ..state import Store
+from . import etc, rootfs
+from .launch import Launch
+from .stdio import Streams
+from .steps import Step, hostname, run, start_steps, unwind
+
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGTSTP)
+
+
+def supervise(
+    launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
+) -> NoReturn:
+    """Run one container from creation to the last undo, then exit. Never raises."""
+    try:
+        _detach({report.fileno(), client.fileno() if client else -1, lock})
+        _Supervisor(launch, plugins, report, client, lock).run()
+    except BaseException as error:
+        _say(report, error)
+    finally:
+        os._exit(0)
+
+
+def _detach(keep: set[int]) -> None:
+    """Leave the caller's session, terminal, directory and descriptors."""
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    null = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2 and fd not in keep:
+            with suppress(OSError):
+                os.close(fd)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    # Pages of the parent stay shared as long as nobody writes to their reference counts.
+    gc.freeze()
+    gc.disable()
+
+
+def _say(report: socket.socket, error: BaseException | None) -> None:
+    """The one answer to whoever waits for the start; nobody may be there any more."""
+    message: dict[str, Any] = {}
+    if error is not None:
+        text = str(error) if isinstance(error, CmanagerError) else f"{type(error).__name__}: {error}"
+        message = {"error": text[:4000], "code": getattr(error, "exit_code", 125)}
+    with suppress(OSError):
+        report.send(json.dumps(message).encode())
+    report.close()
+
+
+class _Supervisor:
+    """The values that live as long as the container does."""
+
+    def __init__(
+        self, launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
+    ) -> None:
+        self._launch, self._report, self._client, self._lock = launch, report, client, lock
+        self._container = launch.container
+        self._id = launch.container.id
+        self._store = Store(launch.paths)
+        self._plugins = plugins
+        self._runtime = plugins.get("runtime", launch.container.providers.runtime)
+        self._directory = launch.paths.bundle(self._id)
+        self._status = attrs.evolve(launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id())
+        self._streams: Streams | None = None
+
+    def run(self) -> None:
+        """The whole life; an error before the program runs is reported and undone."""
+        self._store.save_status(self._id, self._status)
+        made = self._steps()
+        try:
+            pid = run(made)["create"]
+            self._announce("start")
+        except BaseException as error:
+            _say(self._report, error)
+            if self._streams:
+                self._streams.finish(getattr(error, "exit_code", 125))
+            return
+        _say(self._report, None)
+        os.close(self._lock)
+        assert self._streams is not None, "made by its step"
+        self._streams.until_end(pid)
+        self._end(made)
+
+    def _steps(self) -> list[Step]:
+        return [
+            Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(self._directory)),
+            Step("bundle", "write its OCI configuration", self._bundle),
+            Step("create", "create it", self._create, lambda: self._runtime.delete(self._id)),
+            Step("start", "execute its program", lambda create: self._start(create), takes=("create",)),
+        ]
+
+    def _mount(self) -> None:
+        mounts.make_private_namespace()
+        rootfs.mount(self._launch.rootfs, self._directory, self._launch.namespaces.get("user", ""))
+
+    def _bundle(self) -> None:
+        container, launch = self._container, self._launch
+        request, run_dir = container.request, launch.paths.run_dir(self._id)
+        root = inroot.open_root(f"{self._directory}/rootfs")
+        try:
+            rootfs.check(root, request.image)
+            user = users.resolve(root, request.user or launch.image.user)
+            workdir = request.workdir or launch.image.working_dir
+            if workdir:
+                self._make_workdir(root, workdir)
+        finally:
+            os.close(root)
+        around = spec.Surroundings(
+            hostname=hostname(container),
+            namespaces=launch.namespaces,
+            cgroup=container.status.cgroup,
+            etc=etc.mounts(run_dir, launch.hosts),
+            id_map=container.user_map,
+        )
+        allowed = security.decide(
+            privileged=request.privileged,
+            add=request.cap_add,
+            drop=request.cap_drop,
+            options=request.security,
+            machine=platform.machine(),
+        )
+        config = spec.build(self._id, request, launch.image, container.argv, user, allowed, around)
+        spec.amend(config, self._plugins.amend(json.loads(json.dumps(config))))
+        files.write_atomic(f"{self._directory}/config.json", json.dumps(config).encode())
+
+    def _make_workdir(self, root: int, path: str) -> None:
+        try:
+            os.close(inroot.make_directory(root, path))
+        except OSError as error:
+            raise HostError.of("use as working directory", path, error) from None
+
+    def _create(self) -> int:
+        request = self._container.request
+        log_path = f"{self._store.home(self._id)}/log"
+        self._streams = Streams(log_path, self._client, interactive=request.interactive)
+        pid: int = self._runtime.create(Bundle(self._id, self._directory), self._streams.stdio)
+        self._streams.given()
+        self._status = attrs.evolve(self._status, init=Process.of(pid))
+        self._store.save_status(self._id, self._status)
+        return pid
+
+    def _start(self, pid: int) -> None:
+        self._runtime.start(self._id)
+        self._status = attrs.evolve(
+            self._status, state="running", started_at=time.time(), finished_at=0.0, exit_code=None, error=""
+        )
+        self._store.save_status(self._id, self._status)
+
+    def _end(self, made: list[Step]) -> None:
+        """The program has ended: keep what is known of it, undo everything, tell whoever waits."""
+        code = self._runtime.wait(self._id)
+        usage = self._usage()
+        assert self._streams is not None, "made by its step"
+        warnings = self._status.warnings
+        if self._streams.dropped:
+            warnings = (*warnings, f"the log could not be written, {self._streams.dropped} bytes were lost")
+        with self._store.locked(self._id):
+            ended = attrs.evolve(
+                self._status,
+                state="stopped",
+                init=None,
+                finished_at=time.time(),
+                exit_code=code,
+                oom_killed=bool(usage.oom_kills),
+                usage=usage,
+                warnings=warnings,
+            )
+            self._store.save_status(self._id, ended, durable=True)
+            steps = [*start_steps(self._plugins, self._launch.paths, self._container), *made]
+            left = unwind(steps)
+            self._announce("die", exitCode=str(code))
+            if self._container.request.remove:
+                self._remove(left)
+            else:
+                gone = Status(**{**attrs.asdict(ended, recurse=False), "supervisor": None, "attachment": None})
+                gone = attrs.evolve(gone, netns="", cgroup="", error="; ".join(left)[:1000])
+                self._store.save_status(self._id, gone)
+            self._tell_waiters(code)
+        self._streams.finish(code)
+
+    def _tell_waiters(self, code: int) -> None:
+        """Write the exit code into the pipes of commands that wait for it (`Engine.wait`)."""
+        directory = self._launch.paths.waiters(self._id)
+        with suppress(FileNotFoundError):
+            for name in os.listdir(directory):
+                with suppress(OSError):
+                    fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    os.write(fd, b"%d" % code)
+                    os.close(fd)
+            files.remove_tree(directory)
+
+    def _remove(self, left: list[str]) -> None:
+        storage = self._plugins.get("storage", self._container.providers.storage)
+        try:
+            storage.remove(self._id)
+            if not left:
+                self._store.remove(self._id, self._container.name)
+                self._announce("destroy")
+        except CmanagerError:
+            # The record stays, so that `gc` finds what could not be removed.
+            return
+
+    def _usage(self) -> Usage:
+        limiter = self._plugins.get("limiter", self._container.providers.limiter)
+        try:
+            found: Usage = limiter.usage(self._id)
+        except CmanagerError:
+            return Usage()
+        return found
+
+    def _announce(self, action: str, **attributes: str) -> None:
+        container: Container = self._container
+        attributes |= {"name": container.name, "image": container.request.image}
+        self._plugins.announce(Event("container", action, self._id, time.time(), attributes))

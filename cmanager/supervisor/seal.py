@@ -1,0 +1,35 @@
+"""An interpreter that nobody can write to (CVE-2019-5736).
+
+The first process of a container is a fork of ours until it executes the program, and an entry point such as
+`#!/proc/self/exe` makes the container execute our interpreter: its file must not be writable through /proc/PID/exe.
+So whoever forks containers runs an interpreter executed from a detached read-only mount of its file: the host's mount
+table does not change, pages stay shared, and opening the file for writing through it is EROFS.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from ..linux import syscalls
+
+
+def sealed() -> bool:
+    """Whether this process runs from a read-only mount."""
+    return bool(os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY)
+
+
+def interpreter() -> int:
+    """The descriptor of our interpreter on a detached read-only mount, to be executed; the caller closes it.
+
+    Raises OSError where the kernel refuses (no CAP_SYS_ADMIN).
+    """
+    fd = syscalls.open_tree(syscalls.AT_FDCWD, "/proc/self/exe", syscalls.OPEN_TREE_CLONE)
+    syscalls.mount_setattr(fd, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID)
+    return fd
+
+
+def execute(arguments: list[str]) -> NoReturn:
+    """Replace this process by a sealed interpreter with these arguments; raises OSError."""
+    os.execve(interpreter(), [sys.executable, *arguments], os.environ)

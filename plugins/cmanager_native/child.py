@@ -1,0 +1,402 @@
+"""The container's first process, between clone and exec.
+
+Nothing here imports, looks up a codec or a user, or runs a hook of ours: after the root has changed, whatever Python
+would load comes from the container. Paths under the root go through `inroot` on the descriptor `root`. The parent is
+told of every failure as one line with the step, the path and the errno.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import socket
+import stat
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from cmanager.linux import inroot, mounts, syscalls
+from cmanager.linux.cgroups import Hierarchy
+from cmanager.linux.mounts import Mount
+from cmanager.model import Stdio
+
+from . import hooks, init
+from .plan import Credentials, Device, Plan
+
+#: Words of the parent: go on after the cgroup and the id maps are there; start the program.
+GO: Final = b"G"
+START: Final = b"S"
+#: Words of the child: everything is ready; or a failure, as kind, exit code and text.
+CREATED: Final = b"C"
+FAILED: Final = b"E"
+
+_DEV_LINKS: Final = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+)
+
+
+class Doing:
+    """What is being done right now, for the one line that a failure becomes."""
+
+    step = "start"
+    path = ""
+
+    def __call__(self, step: str, path: str = "") -> None:
+        self.step, self.path = step, path
+
+
+def run(plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarchy, ...], state: bytes) -> NoReturn:
+    """Become the container. Never returns: ends in the program, or in exit after telling the parent why not."""
+    doing = Doing()
+    try:
+        _reset_signals()
+        _prepare(plan, stdio, parent, cgroups, state, doing)
+        doing("close descriptors")
+        parent = _keep_only(parent)
+        parent.send(CREATED)
+        doing("wait for start")
+        if parent.recv(1) != START:
+            os._exit(125)
+        doing("run startContainer hooks")
+        hooks.run(plan.hooks.get("startContainer", ()), state)
+        _execute(plan, doing, parent)
+    except OSError as error:
+        _fail(parent, 125, f"cannot {doing.step}{doing.path and ' ' + doing.path}", error)
+    except hooks.HookFailed as error:
+        _tell(parent, 125, str(error))
+    except BaseException as error:
+        _tell(parent, 125, f"cannot {doing.step}: {type(error).__name__}: {error}")
+    os._exit(125)
+
+
+def _reset_signals() -> None:
+    """Python ignores SIGPIPE and the supervisor more: ignored signals and the mask would survive exec (execve(2))."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _keep_only(parent: socket.socket) -> socket.socket:
+    """Close everything but 0, 1, 2 and the socket to the parent, which becomes 3 and closes at exec."""
+    os.dup2(parent.detach(), 3, inheritable=False)
+    syscalls.close_range(4)
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
+
+
+def _fail(parent: socket.socket, code: int, text: str, error: OSError) -> None:
+    said = error.strerror or os.strerror(error.errno or 0)
+    _tell(parent, code, f"{text}: {said[:1].lower()}{said[1:]} (errno {error.errno})")
+
+
+def _tell(parent: socket.socket, code: int, text: str) -> None:
+    with suppress(OSError):
+        parent.send(FAILED + b"%d " % code + text.encode("utf-8", "replace")[:4000])
+
+
+def _prepare(
+    plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarchy, ...], state: bytes, doing: Doing
+) -> None:
+    # Whoever shares our pid namespace must not look at this process or its executable (CVE-2016-9962, 2019-5736).
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    waited = False
+    if plan.has_user_namespace:
+        doing("wait for the id maps")
+        waited = _wait_for_go(parent)
+        doing("become root of the user namespace")
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    doing("make mounts private")
+    syscalls.mount("none", "/", "none", plan.propagation | syscalls.MS_REC)
+    doing("open the root file system", plan.root)
+    root = _own_mount(plan.root)
+    doing("open a private proc")
+    sysctl_proc = mounts.detached(Mount("proc", "proc", "/proc")) if plan.sysctls else -1
+    for mount in plan.mounts:
+        doing(f"mount {mount.type} at", mount.target)
+        if mount.type == "cgroup":
+            waited = waited or _wait_for_go(parent)
+            _mount_cgroups(plan, mount, root, cgroups)
+        else:
+            _mount(mount, root)
+    _populate_dev(plan, root, doing)
+    doing("run createContainer hooks")
+    hooks.run(plan.hooks.get("createContainer", ()), state)
+    if not waited:
+        doing("wait for the cgroup")
+        _wait_for_go(parent)
+    for path, value in plan.sysctls:
+        doing("set sysctl", path)
+        _write_sysctl(sysctl_proc, path, value)
+    for path in plan.readonly:
+        doing("make read-only", path)
+        _make_readonly(root, path)
+    for path in plan.masked:
+        doing("mask", path)
+        _mask(root, path)
+    if plan.root_readonly:
+        doing("make the root read-only")
+        syscalls.mount_setattr(root, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
+    doing("change the root to", plan.root)
+    os.fchdir(root)
+    syscalls.pivot_root(".", ".")
+    # The old root now lies on top of the new one at "."; detaching it leaves only the container.
+    syscalls.umount(".", syscalls.MNT_DETACH)
+    os.chdir("/")
+    if plan.hostname:
+        doing("set the host name", plan.hostname)
+        syscalls.sethostname(plan.hostname)
+    if plan.domainname:
+        doing("set the domain name", plan.domainname)
+        syscalls.setdomainname(plan.domainname)
+    doing("leave the session keyring")
+    try:
+        syscalls.new_session_keyring()
+    except OSError as error:
+        # EDQUOT: 200 keys a user (row D-16); ENOSYS: no keyrings in this kernel, so nothing to share.
+        if error.errno not in (errno.EDQUOT, errno.ENOSYS):
+            raise
+    doing("set up standard input and output")
+    os.setsid()
+    for number, fd in enumerate((stdio.stdin, stdio.stdout, stdio.stderr)):
+        os.dup2(fd, number)
+    _become(plan.credentials, doing)
+    doing("change directory to", plan.cwd)
+    os.chdir(plan.cwd)
+    # A working directory outside the root shows as "(unreachable)…" (CVE-2024-21626).
+    if not os.getcwdb().startswith(b"/"):
+        raise OSError(errno.ENOENT, "the directory lies outside the container", plan.cwd)
+
+
+def _wait_for_go(parent: socket.socket) -> bool:
+    if parent.recv(1) != GO:
+        os._exit(125)
+    return True
+
+
+def _own_mount(path: str) -> int:
+    """A mount of the root that belongs to this namespace alone; pivot_root(2) wants a mount point."""
+    root = syscalls.open_tree(syscalls.AT_FDCWD, path, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+    here = inroot.open_root(path)
+    syscalls.move_mount(root, here)
+    os.close(here)
+    return root
+
+
+def _mount(mount: Mount, root: int) -> None:
+    if mount.type in ("proc", "sysfs") or mount.target == "/dev":
+        _refuse_link(root, mount.target)
+    mounts.make(mount, root)
+
+
+def _refuse_link(root: int, path: str) -> None:
+    """/proc, /sys and /dev of the image must be ordinary directories (CVE-2023-27561, CVE-2026-41579)."""
+    try:
+        fd = inroot.open_in(root, path, os.O_PATH | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    mode = os.fstat(fd).st_mode
+    os.close(fd)
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, "the image has no ordinary directory there", path)
+
+
+def _mount_cgroups(plan: Plan, mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> None:
+    """Every hierarchy, seen from the container's own cgroup, at the place the host has it."""
+    if plan.new_cgroup_namespace:
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    options = mount.options
+    if len(cgroups) == 1 and cgroups[0].version == 2:
+        _mount(Mount("cgroup2", "cgroup", mount.target, options), root)
+        return
+    if not cgroups:
+        return
+    plain = tuple(option for option in options if option != "ro")
+    _mount(Mount("tmpfs", "tmpfs", mount.target, (*plain, "mode=755", "size=65536")), root)
+    for hierarchy in cgroups:
+        target = f"{mount.target}/{hierarchy.mountpoint.rpartition('/')[2]}"
+        if hierarchy.version == 2:
+            _mount(Mount("cgroup2", "cgroup", target, options), root)
+        else:
+            _mount(Mount("cgroup", "cgroup", target, (*options, *hierarchy.controllers)), root)
+            name = hierarchy.mountpoint.rpartition("/")[2]
+            if "," in name:
+                top = inroot.open_in(root, mount.target, os.O_PATH | os.O_DIRECTORY)
+                for controller in hierarchy.controllers:
+                    os.symlink(name, controller, dir_fd=top)
+                os.close(top)
+    if "ro" in options:
+        top = inroot.open_in(root, mount.target, os.O_PATH | os.O_DIRECTORY)
+        syscalls.mount_setattr(top, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
+        os.close(top)
+
+
+def _populate_dev(plan: Plan, root: int, doing: Doing) -> None:
+    doing("open", "/dev")
+    _refuse_link(root, "/dev")
+    os.umask(0)
+    dev = inroot.make_directory(root, "/dev")
+    for device in plan.devices:
+        doing("make device", device.path)
+        if plan.has_user_namespace:
+            _bind_device(root, device)
+        else:
+            _make_device(root, device)
+    for name, target in _DEV_LINKS:
+        doing("make link", f"/dev/{name}")
+        if name == "ptmx" and not inroot.exists(root, "/dev/pts/ptmx"):
+            continue
+        with suppress(FileExistsError):
+            os.symlink(target, name, dir_fd=dev)
+    os.close(dev)
+    os.umask(0o022)
+
+
+def _make_device(root: int, device: Device) -> None:
+    directory, _, name = device.path.rpartition("/")
+    parent = inroot.make_directory(root, directory)
+    try:
+        os.mknod(name, device.mode, device.device, dir_fd=parent)
+        os.chown(name, device.uid, device.gid, dir_fd=parent, follow_symlinks=False)
+    except FileExistsError:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if found.st_rdev != device.device or stat.S_IFMT(found.st_mode) != stat.S_IFMT(device.mode):
+            raise
+    finally:
+        os.close(parent)
+
+
+def _bind_device(root: int, device: Device) -> None:
+    """In a user namespace mknod(2) is not allowed: the host's node of the same path and number is bound."""
+    node = os.open(device.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    found = os.fstat(node)
+    os.close(node)
+    if found.st_rdev != device.device or stat.S_IFMT(found.st_mode) != stat.S_IFMT(device.mode):
+        raise OSError(errno.ENODEV, "the host has another device there", device.path)
+    mounts.make(Mount("bind", device.path, device.path, ("bind",)), root)
+
+
+def _write_sysctl(proc: int, path: str, value: str) -> None:
+    # A proc of our own, and no link or mount on the way: nothing of the container can redirect the write (S-08).
+    resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
+    fd = syscalls.openat2(proc, f"sys/{path}", os.O_WRONLY, resolve=resolve | syscalls.RESOLVE_NO_MAGICLINKS)
+    try:
+        os.write(fd, value.encode("ascii"))
+    finally:
+        os.close(fd)
+
+
+def _make_readonly(root: int, path: str) -> None:
+    try:
+        here = inroot.open_in(root, path, os.O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    copy = syscalls.open_tree(here, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+    syscalls.mount_setattr(copy, "", syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, add=syscalls.MOUNT_ATTR_RDONLY)
+    syscalls.move_mount(copy, here)
+    os.close(copy)
+    os.close(here)
+
+
+def _mask(root: int, path: str) -> None:
+    try:
+        here = inroot.open_in(root, path, os.O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(os.fstat(here).st_mode):
+        cover = mounts.detached(Mount("tmpfs", "tmpfs", path, ("ro", "size=0", "nr_inodes=2", "mode=0755")))
+    else:
+        # The container's own node, checked: the one in its /dev may have been swapped (CVE-2025-31133).
+        null = inroot.open_in(root, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+        found = os.fstat(null)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+            raise OSError(errno.ENODEV, "/dev/null is not the null device", path)
+        cover = syscalls.open_tree(null, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
+        os.close(null)
+    syscalls.move_mount(cover, here)
+    os.close(cover)
+    os.close(here)
+
+
+def _become(credentials: Credentials, doing: Doing) -> None:
+    for number, soft, hard in credentials.rlimits:
+        doing(f"set resource limit {number} to {soft}:{hard}")
+        resource.setrlimit(number, (soft, hard))
+    if credentials.seccomp and not credentials.no_new_privileges:
+        # Without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)), which is about to go.
+        doing("load the seccomp filter")
+        syscalls.seccomp_filter(credentials.seccomp)
+    doing("drop capabilities")
+    number = 0
+    while True:
+        if not credentials.bounding >> number & 1:
+            try:
+                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # past the kernel's last capability
+                    break
+                raise
+        elif number > 63:
+            break
+        number += 1
+    doing(f"become user {credentials.uid}:{credentials.gid}")
+    keep = credentials.uid != 0 and credentials.permitted
+    if keep:
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
+    os.setgroups(credentials.groups)
+    os.setresgid(credentials.gid, credentials.gid, credentials.gid)
+    os.setresuid(credentials.uid, credentials.uid, credentials.uid)
+    # setresuid makes the process dumpable again.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    doing("set capabilities")
+    syscalls.capset(credentials.effective, credentials.permitted, credentials.inheritable)
+    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    for number in range(64):
+        if credentials.ambient >> number & 1:
+            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, number)
+    os.umask(credentials.umask)
+    if credentials.no_new_privileges:
+        doing("set no_new_privs")
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _execute(plan: Plan, doing: Doing, parent: socket.socket) -> None:
+    credentials = plan.credentials
+    if credentials.seccomp and credentials.no_new_privileges:
+        doing("load the seccomp filter")
+        syscalls.seccomp_filter(credentials.seccomp)
+    if plan.init:
+        doing("start the program under init")
+        init.start(plan, lambda: _exec(plan, parent), parent)
+    _exec(plan, parent)
+
+
+def _exec(plan: Plan, parent: socket.socket) -> NoReturn:
+    name = plan.argv[0]
+    if b"/" in name:
+        candidates = [name]
+    else:
+        path = plan.env.get(b"PATH", b"")
+        candidates = [(directory or b".") + b"/" + name for directory in path.split(b":")]
+    denied: OSError | None = None
+    for candidate in candidates:
+        try:
+            os.execve(candidate, plan.argv, plan.env)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            denied = denied or error
+    shown = name.decode("utf-8", "replace")
+    if denied is None:
+        where = "not found in $PATH" if b"/" not in name else "no such file"
+        _tell(parent, 127, f"cannot execute {shown!r}: {where} of the container")
+        os._exit(127)
+    _fail(parent, 126, f"cannot execute {shown!r}", denied)
+    os._exit(126)

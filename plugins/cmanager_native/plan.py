@@ -1,0 +1,256 @@
+"""The plan: config.json read once, checked, and turned into values that the child only has to carry out.
+
+Whatever can fail because of the configuration fails here, in the parent, before anything is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+
+from cmanager.errors import HostError, InvalidError, UnsupportedError
+from cmanager.linux import capabilities, syscalls
+from cmanager.linux.mounts import PROPAGATION, Mount
+
+INIT_ANNOTATION = "dev.cmanager.init"
+HOOK_KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+
+@frozen
+class Device:
+    """A node to make under the root. kind: stat.S_IFCHR or S_IFBLK or S_IFIFO with the permission bits."""
+
+    path: str
+    mode: int
+    device: int
+    uid: int
+    gid: int
+
+
+@frozen
+class Hook:
+    """One OCI hook. timeout: seconds or None."""
+
+    path: str
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    timeout: float | None
+
+
+@frozen
+class Credentials:
+    """Who the program runs as; capability sets are bit masks."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    umask: int
+    bounding: int
+    permitted: int
+    effective: int
+    inheritable: int
+    ambient: int
+    no_new_privileges: bool
+    seccomp: bytes | None
+    rlimits: tuple[tuple[int, int, int], ...]
+
+
+@frozen
+class Plan:
+    """Everything the child does, in the order it does it; see child.py.
+
+    joins: (clone flag, path) of namespaces to enter; flags: clone flags of those to make; id_maps: lines for uid_map
+    and gid_map; readonly, masked: paths; sysctls: (path below /proc/sys, value).
+    """
+
+    root: str
+    joins: tuple[tuple[int, str], ...]
+    flags: int
+    id_maps: tuple[str, str] | None
+    propagation: int
+    mounts: tuple[Mount, ...]
+    devices: tuple[Device, ...]
+    sysctls: tuple[tuple[str, str], ...]
+    readonly: tuple[str, ...]
+    masked: tuple[str, ...]
+    root_readonly: bool
+    hostname: str
+    domainname: str
+    cgroup: str
+    hooks: dict[str, tuple[Hook, ...]]
+    argv: tuple[bytes, ...]
+    env: dict[bytes, bytes]
+    cwd: str
+    credentials: Credentials
+    init: bool
+
+    @property
+    def has_user_namespace(self) -> bool:
+        return bool(self.flags & syscalls.CLONE_NEWUSER) or any(f == syscalls.CLONE_NEWUSER for f, _ in self.joins)
+
+    @property
+    def new_cgroup_namespace(self) -> bool:
+        return bool(self.flags & syscalls.CLONE_NEWCGROUP)
+
+
+def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
+    """The plan for the bundle at this path; `compile_filter` turns `linux.seccomp` into BPF.
+
+    Raises InvalidError for a configuration that is none, UnsupportedError for what this runtime cannot honour.
+    """
+    path = f"{bundle}/config.json"
+    try:
+        with open(path, "rb") as file:
+            config = json.load(file)
+    except OSError as error:
+        raise HostError.of("read", path, error) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidError(f"{path} is not json: {error}") from None
+    try:
+        return _plan(bundle, config, compile_filter)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidError(f"{path} does not fit the runtime specification: {type(error).__name__} {error}") from None
+
+
+def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
+    process, linux = config["process"], config.get("linux", {})
+    if process.get("terminal"):
+        raise UnsupportedError("native runtime: process.terminal is set, but no terminal was given")
+    for key in ("apparmorProfile", "selinuxLabel"):
+        if process.get(key):
+            raise UnsupportedError(f"native runtime: process.{key} is set, but this kernel has no such security module")
+    for key in ("intelRdt", "personality", "mountLabel", "timeOffsets"):
+        if linux.get(key):
+            raise UnsupportedError(f"native runtime: linux.{key} is not supported")
+    joins, flags = _namespaces(linux.get("namespaces", []))
+    root = config["root"]["path"]
+    return Plan(
+        root=root if root.startswith("/") else f"{bundle}/{root}",
+        joins=joins,
+        flags=flags,
+        id_maps=_id_maps(linux) if flags & syscalls.CLONE_NEWUSER else None,
+        propagation=PROPAGATION[linux.get("rootfsPropagation") or "rprivate"],
+        mounts=tuple(_mount(m) for m in config.get("mounts", [])),
+        devices=tuple(_device(d) for d in _default_devices() + linux.get("devices", [])),
+        sysctls=tuple((key.replace(".", "/"), str(value)) for key, value in linux.get("sysctl", {}).items()),
+        readonly=tuple(linux.get("readonlyPaths") or ()),
+        masked=tuple(linux.get("maskedPaths") or ()),
+        root_readonly=bool(config["root"].get("readonly")),
+        hostname=config.get("hostname", ""),
+        domainname=config.get("domainname", ""),
+        cgroup=linux.get("cgroupsPath", ""),
+        hooks=_hooks(config.get("hooks") or {}),
+        argv=tuple(arg.encode("utf-8", "surrogateescape") for arg in process["args"]),
+        env=_environment(process.get("env", [])),
+        cwd=process["cwd"],
+        credentials=_credentials(process, linux.get("seccomp"), compile_filter),
+        init=config.get("annotations", {}).get(INIT_ANNOTATION) == "true",
+    )
+
+
+def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[tuple[int, str], ...], int]:
+    joins, flags = [], 0
+    for entry in entries:
+        if entry["type"] not in syscalls.NAMESPACES:
+            raise UnsupportedError(f"native runtime: unknown namespace {entry['type']!r}")
+        flag = syscalls.NAMESPACES[entry["type"]][0]
+        if entry.get("path"):
+            joins.append((flag, entry["path"]))
+        else:
+            flags |= flag
+    if not flags & syscalls.CLONE_NEWNS:
+        raise UnsupportedError("native runtime: a mount namespace of its own is required")
+    # The user namespace first: it gives the right to join the others.
+    return tuple(sorted(joins, key=lambda join: join[0] != syscalls.CLONE_NEWUSER)), flags
+
+
+def _id_maps(linux: dict[str, Any]) -> tuple[str, str]:
+    def lines(key: str) -> str:
+        return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in linux[key])
+
+    return lines("uidMappings"), lines("gidMappings")
+
+
+def _mount(data: dict[str, Any]) -> Mount:
+    return Mount(data.get("type", "bind"), data.get("source", ""), data["destination"], tuple(data.get("options", ())))
+
+
+def _default_devices() -> list[dict[str, Any]]:
+    """The nodes every container has (runtime-spec config-linux.md, default devices)."""
+    numbers = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+    return [
+        {"path": f"/dev/{name}", "type": "c", "major": major, "minor": minor, "fileMode": 0o666}
+        for name, (major, minor) in numbers.items()
+    ]
+
+
+def _device(data: dict[str, Any]) -> Device:
+    import os
+    import stat
+
+    kinds = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+    if data["type"] not in kinds:
+        raise InvalidError(f"device {data['path']}: unknown type {data['type']!r}")
+    return Device(
+        path=data["path"],
+        mode=kinds[data["type"]] | data.get("fileMode", 0o666) & 0o7777,
+        device=os.makedev(data.get("major", 0), data.get("minor", 0)),
+        uid=data.get("uid", 0),
+        gid=data.get("gid", 0),
+    )
+
+
+def _hooks(data: dict[str, Any]) -> dict[str, tuple[Hook, ...]]:
+    for kind in data:
+        if kind not in HOOK_KINDS:
+            raise InvalidError(f"unknown OCI hook kind {kind!r}, known are {', '.join(HOOK_KINDS)}")
+    return {kind: tuple(_hook(hook) for hook in hooks) for kind, hooks in data.items()}
+
+
+def _hook(data: dict[str, Any]) -> Hook:
+    if not data["path"].startswith("/"):
+        raise InvalidError(f"OCI hook {data['path']!r}: the path must be absolute")
+    return Hook(
+        data["path"], tuple(data.get("args") or [data["path"]]), tuple(data.get("env", ())), data.get("timeout")
+    )
+
+
+def _environment(entries: list[str]) -> dict[bytes, bytes]:
+    pairs = (entry.encode("utf-8", "surrogateescape").partition(b"=") for entry in entries)
+    return {key: value for key, _, value in pairs}
+
+
+def _credentials(
+    process: dict[str, Any], seccomp: dict[str, Any] | None, compile_filter: Callable[[dict[str, Any]], bytes]
+) -> Credentials:
+    import resource
+
+    user, sets = process.get("user", {}), process.get("capabilities") or {}
+    unknown = [name for names in sets.values() for name in names if name not in capabilities.NUMBERS]
+    if unknown:
+        raise InvalidError(f"unknown capability {unknown[0]!r}")
+    masks = {
+        key: capabilities.mask(sets.get(key, ()))
+        for key in ("bounding", "permitted", "effective", "inheritable", "ambient")
+    }
+    rlimits = []
+    for limit in process.get("rlimits", []):
+        number = getattr(resource, limit["type"], None)
+        if not limit["type"].startswith("RLIMIT_") or number is None:
+            raise InvalidError(f"unknown rlimit {limit['type']!r}")
+        soft, hard = (-1 if value >= 2**63 else value for value in (limit["soft"], limit["hard"]))
+        rlimits.append((number, soft, hard))
+    gid = user.get("gid", 0)
+    return Credentials(
+        uid=user.get("uid", 0),
+        gid=gid,
+        groups=tuple(user.get("additionalGids", ())),
+        umask=user.get("umask", 0o022),
+        no_new_privileges=bool(process.get("noNewPrivileges")),
+        seccomp=compile_filter(seccomp) if seccomp else None,
+        rlimits=tuple(rlimits),
+        **masks,
+    )

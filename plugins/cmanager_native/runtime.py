@@ -1,0 +1,236 @@
+"""The runtime's verbs, as the supervisor calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from attrs import define
+
+from cmanager.errors import CmanagerError, CommandError, HostError
+from cmanager.linux import cgroups, syscalls
+from cmanager.linux.process import Process
+from cmanager.model import Bundle, Features, Stdio
+
+from . import child, hooks, plan
+from .seccomp import compile_filter
+
+_OPTIONS = (
+    *("init", "seccomp", "capabilities", "no_new_privileges", "rlimits", "sysctl", "masked_paths"),
+    *("userns", "devices", "hooks", "user", "network"),
+)
+
+
+@define
+class _Created:
+    """A container of this process: its first process, the socket to it until the program runs, and its plan."""
+
+    pid: int
+    channel: socket.socket | None
+    plan: plan.Plan
+    bundle: Bundle
+    status: int | None = None
+
+
+class Native:
+    """Runs bundles with clone3, mount descriptors and execve (clone(2), pivot_root(2), runtime-spec runtime.md).
+
+    filter_cache: directory for compiled seccomp filters. State of containers is in this process only: what other
+    processes need (kill, delete) follows from the first process, whose end ends everything in its pid namespace.
+    """
+
+    def __init__(self, filter_cache: str) -> None:
+        self._filter_cache = filter_cache
+        self._created: dict[str, _Created] = {}
+
+    def features(self) -> Features:
+        """Namespaces as the kernel offers them under /proc/self/ns."""
+        kinds = tuple(
+            kind for kind, (_, file) in syscalls.NAMESPACES.items() if os.path.exists(f"/proc/self/ns/{file}")
+        )
+        return Features(kinds, _OPTIONS, version=f"kernel {os.uname().release}")
+
+    def create(self, bundle: Bundle, stdio: Stdio) -> int:
+        """See `cmanager.seams.Runtime.create`."""
+        planned = plan.read(bundle.path, lambda policy: compile_filter(policy, self._filter_cache))
+        hierarchies = cgroups.hierarchies()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        state = _state(bundle, "creating", 0)
+        try:
+            pid = _spawn(planned, lambda: _become_child(ours, planned, stdio, theirs, hierarchies, state))
+        except OSError as error:
+            ours.close()
+            raise HostError.of("make namespaces for", bundle.id[:12], error) from None
+        finally:
+            theirs.close()
+        created = _Created(pid, ours, planned, bundle)
+        self._created[bundle.id] = created
+        try:
+            self._settle(created, hierarchies)
+        except BaseException:
+            self.delete(bundle.id)
+            raise
+        return pid
+
+    def start(self, id: str) -> None:
+        """See `cmanager.seams.Runtime.start`."""
+        created = self._created[id]
+        channel = created.channel
+        assert channel is not None, "started once"
+        channel.send(child.START)
+        answer = channel.recv(4096)
+        channel.close()
+        created.channel = None
+        if answer:
+            self.delete(id)
+            raise _failure(answer)
+        hooks.run(created.plan.hooks.get("poststart", ()), _state(created.bundle, "running", created.pid))
+
+    def wait(self, id: str) -> int:
+        """See `cmanager.seams.Runtime.wait`."""
+        created = self._created[id]
+        if created.status is None:
+            created.status = os.waitpid(created.pid, 0)[1]
+        return (
+            os.waitstatus_to_exitcode(created.status)
+            if os.WIFEXITED(created.status)
+            else 128 + os.WTERMSIG(created.status)
+        )
+
+    def kill(self, id: str, init: Process, number: int) -> None:
+        """See `cmanager.seams.Runtime.kill`."""
+        init.send(number)
+
+    def delete(self, id: str) -> None:
+        """See `cmanager.seams.Runtime.delete`; in another process there is nothing to remove."""
+        created = self._created.pop(id, None)
+        if created is None:
+            return
+        if created.channel is not None:
+            created.channel.close()
+        if created.status is None:
+            try:
+                os.kill(created.pid, signal.SIGKILL)
+                os.waitpid(created.pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                created.status = 0
+        hooks.run(created.plan.hooks.get("poststop", ()), _state(created.bundle, "stopped", 0))
+
+    def _settle(self, created: _Created, hierarchies: tuple[cgroups.Hierarchy, ...]) -> None:
+        """Do for the child what only the parent can, while it mounts; return when it is ready to start."""
+        planned, channel = created.plan, created.channel
+        assert channel is not None, "just made"
+        if planned.id_maps:
+            _write_maps(created.pid, planned.id_maps)
+        if planned.cgroup:
+            for hierarchy in hierarchies:
+                directory = hierarchy.path(planned.cgroup)
+                try:
+                    cgroups.join(directory, created.pid)
+                except FileNotFoundError:
+                    continue  # a limiter need not use every hierarchy
+                except OSError as error:
+                    raise HostError.of("join cgroup", directory, error) from None
+        state = _state(created.bundle, "creating", created.pid)
+        hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
+        with suppress(OSError):  # it failed already and says why below
+            channel.send(child.GO)
+        answer = channel.recv(4096)
+        if answer != child.CREATED:
+            raise _failure(answer)
+
+
+def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
+    """The container's first process as a child of this one."""
+    flags = planned.flags & ~syscalls.CLONE_NEWCGROUP
+    opened = [(flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC), path) for flag, path in planned.joins]
+    try:
+        # Joining a pid namespace moves only children, and a user namespace must be joined before the others are made:
+        # then a process in between joins and makes the first process as its own sibling (CLONE_PARENT).
+        early = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
+        if not any(flag in early for flag, _, _ in opened):
+            return syscalls.clone(flags) or _enter(opened, run)
+        read, write = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            _between(opened, flags, write, run)
+        os.close(write)
+        answer = os.read(read, 64)
+        os.close(read)
+        os.waitpid(middle, 0)
+        pid, _, number = answer.partition(b" ")
+        if int(number or b"0"):
+            raise OSError(int(number), os.strerror(int(number)))
+        return int(pid)
+    finally:
+        for _, fd, _ in opened:
+            os.close(fd)
+
+
+def _become_child(
+    ours: socket.socket,
+    planned: plan.Plan,
+    stdio: Stdio,
+    theirs: socket.socket,
+    hierarchies: tuple[cgroups.Hierarchy, ...],
+    state: bytes,
+) -> NoReturn:
+    # Held here, our end would hide the supervisor's death from the child.
+    ours.close()
+    child.run(planned, stdio, theirs, hierarchies, state)
+
+
+def _enter(opened: list[tuple[int, int, str]], run: Callable[[], NoReturn]) -> NoReturn:
+    try:
+        for flag, fd, _ in opened:
+            syscalls.setns(fd, flag)
+    except OSError:
+        os._exit(125)
+    run()
+
+
+def _between(opened: list[tuple[int, int, str]], flags: int, write: int, run: Callable[[], NoReturn]) -> NoReturn:
+    try:
+        for flag, fd, _ in opened:
+            syscalls.setns(fd, flag)
+        pid = syscalls.clone(flags | syscalls.CLONE_PARENT)
+        if pid == 0:
+            run()
+        os.write(write, b"%d 0" % pid)
+    except OSError as error:
+        os.write(write, b"0 %d" % (error.errno or 0))
+    finally:
+        os._exit(0)
+
+
+def _write_maps(pid: int, maps: tuple[str, str]) -> None:
+    for name, content in (("setgroups", "allow"), ("uid_map", maps[0]), ("gid_map", maps[1])):
+        path = f"/proc/{pid}/{name}"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, content.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise HostError.of("write", path, error) from None
+
+
+def _failure(answer: bytes) -> CmanagerError:
+    if not answer:
+        return CmanagerError("the container's first process died while it was set up, see the kernel log")
+    code, _, text = answer[1:].decode("utf-8", "replace").partition(" ")
+    if code in ("126", "127"):
+        return CommandError(text, int(code))
+    return CmanagerError(text)
+
+
+def _state(bundle: Bundle, status: str, pid: int) -> bytes:
+    """The state of runtime.md, which hooks receive."""
+    state = {"ociVersion": "1.0.2", "id": bundle.id, "status": status, "pid": pid, "bundle": bundle.path}
+    return json.dumps(state).encode()
