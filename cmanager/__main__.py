@@ -26,7 +26,7 @@ def _seal() -> None:
     from .supervisor import seal
 
     try:
-        seal.execute(["-I", "-m", "cmanager", *sys.argv[1:]])
+        seal.execute("cmanager.__main__:main", sys.argv[1:])
     except OSError as error:
         print(f"cmanager: cannot seal the interpreter: {error.strerror} (errno {error.errno})", file=sys.stderr)
         sys.exit(125)

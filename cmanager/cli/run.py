@@ -21,6 +21,7 @@ from .options import CONTEXT, container_options
 def command(settings: Settings, detach: bool, cidfile: str, progress: str, **given: Any) -> int:
     """Create a container from IMAGE and run COMMAND in it."""
     from ..engine import Session
+    from ..model import Container
     from .created import announced_cidfile, print_warnings
     from .output.progress import shown
     from .request import build
@@ -28,11 +29,13 @@ def command(settings: Settings, detach: bool, cidfile: str, progress: str, **giv
     engine = settings.engine()
     request = build(**given)
     with announced_cidfile(cidfile) as write_id, shown(progress) as show:
-        container = engine.create(request, show, starting=True)
-        write_id(container.id)
-    print_warnings(container)
-    started = engine.start_created(container, attached=not detach)
+
+        def created(container: Container) -> None:
+            write_id(container.id)
+            print_warnings(container)
+
+        started = engine.run(request, attached=not detach, progress=show, created=created)
     if not isinstance(started, Session):
-        click.echo(container.id)
+        click.echo(started.id)
         return 0
     return started.pump(0 if request.interactive else -1, 1, 2, forward_signals=True)

@@ -89,12 +89,23 @@ class Engine:
 
     # -- containers ----------------------------------------------------------------------------------------------
 
-    def run(self, request: RunRequest, *, attached: bool = False, progress: Progress = silent) -> Container | Session:
-        """`create` and `start` in one; a container with `remove` set is gone again when its start fails."""
+    def run(
+        self,
+        request: RunRequest,
+        *,
+        attached: bool = False,
+        progress: Progress = silent,
+        created: Callable[[Container], None] = lambda container: None,
+    ) -> Container | Session:
+        """`create` and `start` in one; a container with `remove` set is gone again when its start fails.
+
+        created: called in between, when the container has its id.
+        """
         container = self.create(request, progress, starting=True)
         try:
+            created(container)
             return self.start(container.id, attached=attached)
-        except CmanagerError:
+        except BaseException:
             if request.remove:
                 self._forget(container.id)
             raise

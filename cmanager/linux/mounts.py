@@ -45,7 +45,12 @@ PROPAGATION = {
     "unbindable": syscalls.MS_UNBINDABLE,
     "runbindable": syscalls.MS_UNBINDABLE | syscalls.MS_REC,
 }
-_SUPERBLOCK_FLAGS = {"sync", "dirsync", "lazytime", "mand", "silent", "nodiscard"}
+_MOUNT_FLAGS = {
+    syscalls.MOUNT_ATTR_RDONLY: syscalls.MS_RDONLY,
+    syscalls.MOUNT_ATTR_NOSUID: syscalls.MS_NOSUID,
+    syscalls.MOUNT_ATTR_NODEV: syscalls.MS_NODEV,
+    syscalls.MOUNT_ATTR_NOEXEC: syscalls.MS_NOEXEC,
+}
 
 
 @frozen
@@ -204,23 +209,57 @@ def make_rootfs(mounts: tuple[Mount, ...], directory: str) -> None:
 
     Call it in a mount namespace that nobody else looks at. Raises OSError with the kernel's own words.
     """
-    for number, mount in enumerate(mounts):
-        fd = detached(mount)
-        try:
-            if number == 0:
-                point = inroot.open_root(directory)
-                try:
-                    syscalls.move_mount(fd, point)
-                finally:
-                    os.close(point)
-                root = inroot.open_root(directory)
-            else:
-                place(fd, root, mount.target)
-        finally:
-            os.close(fd)
     if not mounts:
         raise OSError(errno.EINVAL, "a root file system needs at least one mount", directory)
-    os.close(root)
+    _make_first(mounts[0], directory)
+    root = inroot.open_root(directory)
+    try:
+        for mount in mounts[1:]:
+            make(mount, root)
+    finally:
+        os.close(root)
+
+
+def _make_first(mount: Mount, directory: str) -> None:
+    try:
+        fd = detached(mount)
+    except OSError as error:
+        if error.errno != errno.EINVAL or mount.type != "overlay":
+            raise
+        _make_overlay(mount, directory, error)
+        return
+    point = inroot.open_root(directory)
+    try:
+        syscalls.move_mount(fd, point)
+    finally:
+        os.close(point)
+        os.close(fd)
+
+
+def _make_overlay(mount: Mount, directory: str, told: OSError) -> None:
+    """Overlay before Linux 6.8, which has no `lowerdir+`: mount(2), whose options must fit into one page.
+
+    Directories are named by descriptor, which is short and needs no escaping. Raises `told` when this fails too.
+    """
+    options = parse_options(mount.options)
+    opened: list[int] = []
+
+    def named(path: str) -> str:
+        opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return f"/proc/self/fd/{opened[-1]}"
+
+    try:
+        lower = ":".join(named(value or "") for key, value in options.data if key == "lowerdir+")
+        rest = [(key, value) for key, value in options.data if key != "lowerdir+"]
+        pairs = [(key, named(value) if value and key in ("upperdir", "workdir") else value) for key, value in rest]
+        words = [f"lowerdir={lower}", *(key if value is None else f"{key}={value}" for key, value in pairs)]
+        flags = sum(flag for attribute, flag in _MOUNT_FLAGS.items() if options.add & attribute)
+        syscalls.mount("overlay", directory, "overlay", flags, ",".join(words))
+    except OSError:
+        raise told from None
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def is_mount_point(path: str) -> bool:

@@ -287,7 +287,7 @@ def seccomp_filter(program: bytes) -> None:
     _call(_old_number("seccomp"), _SECCOMP_SET_MODE_FILTER, 0, packed, path="seccomp")
 
 
-def bpf(command: int, attributes: bytes) -> int:
+def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
     """bpf(2): the attribute union as bytes; addresses inside it must outlive the call."""
     return _call(_old_number("bpf"), command, attributes, len(attributes), path="bpf")
 

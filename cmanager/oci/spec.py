@@ -169,7 +169,8 @@ def _mount(mount: Mount) -> dict[str, Any]:
         "destination": mount.target,
         "type": mount.type,
         "source": mount.source,
-        "options": list(mount.options),
+        # "X-" options are words between parts of the manager (mount(8)), no runtime knows them.
+        "options": [option for option in mount.options if not option.startswith("X-")],
     }
 
 

@@ -100,7 +100,7 @@ def _execute(launch: Launch, report: socket.socket, client: socket.socket | None
         passed = {"launch": data, "report": report.fileno(), "client": client.fileno() if client else -1, "lock": lock}
         import subprocess
 
-        arguments = [sys.executable, "-I", "-m", "cmanager.supervisor", *map(str, passed.values())]
+        arguments = seal.command("cmanager.supervisor.launch:executed", [str(fd) for fd in passed.values()])
         fds = [fd for fd in (*passed.values(), executable) if fd >= 0]
         subprocess.run(
             arguments,
@@ -117,9 +117,9 @@ def _execute(launch: Launch, report: socket.socket, client: socket.socket | None
         os.close(executable)
 
 
-def executed(arguments: list[str]) -> None:
+def executed() -> None:
     """The other side of `_execute`: read the launch and become the supervisor, twice forked."""
-    data, report, client, lock = map(int, arguments)
+    data, report, client, lock = map(int, sys.argv[1:])
     with os.fdopen(data) as file:
         launch = from_data(Launch, json.load(file))
     for fd in (report, client, lock):

@@ -30,6 +30,17 @@ def interpreter() -> int:
     return fd
 
 
-def execute(arguments: list[str]) -> NoReturn:
-    """Replace this process by a sealed interpreter with these arguments; raises OSError."""
-    os.execve(interpreter(), [sys.executable, *arguments], os.environ)
+def command(function: str, arguments: list[str]) -> list[str]:
+    """The argv of an interpreter that calls "module:function" with `sys.argv[1:]` set to these arguments.
+
+    It is isolated from the environment and finds modules where this one does, installed or not.
+    """
+    module, _, name = function.partition(":")
+    path = [os.path.abspath(entry) for entry in sys.path]
+    code = f"import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}()"
+    return [sys.executable, "-I", "-c", code, *arguments]
+
+
+def execute(function: str, arguments: list[str]) -> NoReturn:
+    """Replace this process by a sealed interpreter that runs `command`; raises OSError."""
+    os.execve(interpreter(), command(function, arguments), os.environ)

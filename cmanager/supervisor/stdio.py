@@ -66,6 +66,11 @@ class Streams:
     def finish(self, exit_code: int) -> None:
         """Tell the client how it ended, and close everything."""
         if self._client:
+            # unix(7): closing with unread input resets the connection, and the last packet would be lost with it.
+            with suppress(OSError):
+                self._client.shutdown(socket.SHUT_RD)
+                while self._client.recv(CHUNK + 1):
+                    continue
             self._client.setblocking(True)
             with suppress(OSError):
                 self._client.send(EXIT + b"%d" % exit_code)

@@ -1,0 +1,31 @@
+"""The cgroup limiter: one cgroup per container in every hierarchy of the host, be it v1, v2 or both (cgroups(7))."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from attrs import field, frozen
+from attrs.validators import matches_re
+
+from cmanager import hookimpl
+from cmanager.model import Context, Provider
+
+
+@frozen
+class Options:
+    """parent: str, the cgroup below which containers have theirs, one level, such as "/cmanager"."""
+
+    parent: str = field(default="/cmanager", validator=matches_re(re.compile(r"/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")))
+
+
+def _cgroup(context: Context, options: Any) -> Any:
+    from .limiter import CgroupLimiter
+
+    return CgroupLimiter(options.parent)
+
+
+@hookimpl
+def cmanager_limiters() -> list[Provider]:
+    """One provider, `cgroup`."""
+    return [Provider("cgroup", _cgroup, options=Options)]

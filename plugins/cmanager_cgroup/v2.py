@@ -1,0 +1,88 @@
+"""Controllers of cgroup v2 (Documentation/admin-guide/cgroup-v2.rst)."""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+from cmanager.errors import HostError, UnsupportedError
+from cmanager.model import Limits
+
+from . import files
+
+_PERIOD = 100_000  # microseconds
+_WANTED = ("cpu", "cpuset", "memory", "pids")
+_FREEZE_SECONDS = 10.0
+
+
+def prepare_parent(root: str, parent: str, controllers: tuple[str, ...]) -> None:
+    """Hand the controllers down to the new cgroup `parent` and to its children."""
+    wanted = " ".join(f"+{name}" for name in _WANTED if name in controllers)
+    if not wanted:
+        return
+    for directory in (root, parent):
+        try:
+            files.write(f"{directory}/cgroup.subtree_control", wanted)
+        except HostError as error:
+            if error.errno == 16:
+                raise UnsupportedError(
+                    f"cgroup {directory} has processes of its own, so it cannot hand controllers to containers: "
+                    "move them to a cgroup below it"
+                ) from None
+            raise
+
+
+def writes(directory: str, limits: Limits, controllers: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(file, value) for the limits that these controllers apply, in order."""
+    found = []
+    if limits.memory is not None and "memory" in controllers:
+        found.append((f"{directory}/memory.max", str(limits.memory)))
+        if files.read_or(f"{directory}/memory.swap.max", ""):
+            # As much again, which is what v1's sum of both comes to.
+            found.append((f"{directory}/memory.swap.max", str(limits.memory)))
+    if "cpu" in controllers:
+        if limits.cpus is not None:
+            found.append((f"{directory}/cpu.max", f"{round(limits.cpus * _PERIOD)} {_PERIOD}"))
+        if limits.cpu_shares is not None:
+            found.append((f"{directory}/cpu.weight", str(weight(limits.cpu_shares))))
+    if limits.pids is not None and "pids" in controllers:
+        found.append((f"{directory}/pids.max", "max" if limits.pids < 0 else str(limits.pids)))
+    if limits.cpuset_cpus is not None and "cpuset" in controllers:
+        found.append((f"{directory}/cpuset.cpus", limits.cpuset_cpus))
+    return found
+
+
+def weight(shares: int) -> int:
+    """Shares as a weight, both defaults (1024 and 100) meaning the same, so that ratios stay what they were."""
+    return max(1, min(10000, round(shares * 100 / 1024)))
+
+
+def usage(directory: str, controllers: tuple[str, ...]) -> dict[str, Any]:
+    """The counters of these controllers, by the names of `cmanager.model.Usage`."""
+    found: dict[str, Any] = {}
+    if "cpu" in controllers:
+        microseconds = files.flat(files.read_or(f"{directory}/cpu.stat", "")).get("usage_usec")
+        found["cpu_seconds"] = None if microseconds is None else microseconds / 1e6
+    if "memory" in controllers:
+        found["memory_bytes"] = files.number(files.read_or(f"{directory}/memory.current", ""))
+        found["memory_peak_bytes"] = files.number(files.read_or(f"{directory}/memory.peak", ""))
+        found["oom_kills"] = files.flat(files.read_or(f"{directory}/memory.events", "")).get("oom_kill")
+    if "pids" in controllers:
+        found["pids"] = files.number(files.read_or(f"{directory}/pids.current", ""))
+    return found
+
+
+def freeze(directory: str, frozen: bool) -> None:
+    """Freeze or thaw, and wait until the kernel says so in cgroup.events."""
+    files.write(f"{directory}/cgroup.freeze", "1" if frozen else "0")
+    path = f"{directory}/cgroup.events"
+    deadline = time.monotonic() + _FREEZE_SECONDS
+    with open(path, encoding="ascii") as events:
+        poller = select.poll()
+        poller.register(events, select.POLLPRI)
+        while files.flat(events.read()).get("frozen") != int(frozen):
+            if time.monotonic() > deadline:
+                raise HostError(f"reach frozen {int(frozen)} in", path, 110)
+            poller.poll(100)
+            events.seek(0)
