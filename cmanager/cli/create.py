@@ -14,7 +14,7 @@ from .options import CONTEXT, container_options
 @click.option("--cidfile", default="", metavar="FILE", help="Write the container's id to a new file.")
 @container_options
 @click.pass_obj
-def command(settings: Settings, cidfile: str, **given: Any) -> None:
+def command(settings: Settings, /, cidfile: str, **given: Any) -> None:
     """Create a container from IMAGE that `start` will run."""
     from .created import announced_cidfile, print_warnings
     from .output.progress import shown

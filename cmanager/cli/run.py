@@ -18,7 +18,7 @@ from .options import CONTEXT, container_options
 )
 @container_options
 @click.pass_obj
-def command(settings: Settings, detach: bool, cidfile: str, progress: str, **given: Any) -> int:
+def command(settings: Settings, /, detach: bool, cidfile: str, progress: str, **given: Any) -> int:
     """Create a container from IMAGE and run COMMAND in it."""
     from ..engine import Session
     from ..model import Container

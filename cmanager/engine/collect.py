@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from attrs import frozen
 
@@ -60,22 +62,27 @@ def undo_all(store: Store, plugins: Plugins, id: str) -> list[str]:
     """Undo, on every seam, whatever the configured providers hold for `id`; a line for each failure."""
     paths = store.paths
     problems = []
-    for what, undo in (
+    undos: tuple[tuple[str, Callable[[], None]], ...] = (
         ("limiter", lambda: plugins.get("limiter", plugins.default("limiter")).remove(id)),
         *(
-            (f"network {name}", lambda name=name: plugins.get("network", name).detach(id, paths.netns(id)))
+            (f"network {name}", partial(_detach, plugins, name, id, paths.netns(id)))
             for name in _network_names(plugins)
         ),
         ("network namespace", lambda: netns.unpin(paths.netns(id))),
         ("user namespace", lambda: netns.unpin(paths.userns(id))),
         ("storage", lambda: plugins.get("storage", plugins.default("storage")).remove(id)),
         ("waiters", lambda: files.remove_tree(paths.waiters(id))),
-    ):
+    )
+    for what, undo in undos:
         try:
             undo()
         except (CmanagerError, OSError) as error:
             problems.append(f"{what} of {id[:12]}: {error}")
     return problems
+
+
+def _detach(plugins: Plugins, name: str, id: str, path: str) -> None:
+    plugins.get("network", name).detach(id, path)
 
 
 def _strays(store: Store, plugins: Plugins) -> set[str]:

@@ -330,20 +330,20 @@ class Engine:
         self.store.initialise()
         return collect(self.store, self.plugins, self._reconciler)
 
-    def explain(self, request: RunRequest) -> list[tuple[str, str]]:
+    def explain(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
         providers = self._providers(request)
         settled, warnings = self._check(request, providers)
         pretended = self._container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
         table = [*self.create_steps(request), *steps.start_steps(self.plugins, self.paths, pretended)]
-        end = [
+        end = (
             ("supervisor", "fork it into a private mount namespace"),
             ("mount", "mount the root file system there"),
             ("bundle", "write the OCI configuration"),
             ("create", f"let runtime {providers.runtime} make the container"),
             ("start", "execute the program"),
-        ]
-        return [(step.name, step.text) for step in table] + end
+        )
+        return (*((step.name, step.text) for step in table), *end)
 
     # -- parts ---------------------------------------------------------------------------------------------------
 

@@ -51,8 +51,8 @@ def sync_directory(path: str) -> None:
 def locked(path: str, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
     """Hold flock(2) on `path`, making the file when missing; yields its descriptor.
 
-    A dead holder's lock is gone at once. A held lock is waited for, or with `wait` False a BlockingIOError. The file stays: removing a lock file would let
-    two holders in.
+    A dead holder's lock is gone at once. A held lock is waited for, or with `wait` False a BlockingIOError. The file
+    stays: removing a lock file would let two holders in.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-from contextlib import suppress
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from . import syscalls
+
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 
 
 def pin(path: str, userns: str | None = None) -> None:
@@ -39,7 +46,10 @@ def pin(path: str, userns: str | None = None) -> None:
 
 
 def unpin(path: str) -> None:
-    """Undo `pin`, of this module or of `userns`: the namespace ends with its last process. Idempotent; raises OSError."""
+    """Undo `pin`, of this module or of `userns`; idempotent. The namespace ends with its last process.
+
+    Raises OSError.
+    """
     try:
         syscalls.umount(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
     except OSError as error:
@@ -64,3 +74,31 @@ def _hold(userns: str | None, ready: int, hold: int, other_end: int) -> None:
         os.write(ready, b"%d" % (error.errno or 5))
     finally:
         os._exit(0)
+
+
+@contextmanager
+def entered(path: str) -> Iterator[None]:
+    """The calling thread in the network namespace at `path`, and back again (setns(2)).
+
+    Sockets made inside stay there. Raises OSError.
+    """
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.setns(there, syscalls.CLONE_NEWNET)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            syscalls.setns(here, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(here)
+
+
+def loopback_up() -> None:
+    """Bring up `lo` of the caller's network namespace (netdevice(7), SIOCSIFFLAGS). Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        request = struct.pack("16sh14x", b"lo", _IFF_UP)
+        fcntl.ioctl(handle, _SIOCSIFFLAGS, request)

@@ -307,5 +307,5 @@ def inotify_watch(path: str, mask: int) -> int:
 
 
 def syncfs(fd: int) -> None:
-    """syncfs(2): write everything dirty on the file system that holds `fd`; reports what failed since `fd` was opened."""
+    """syncfs(2): write everything dirty on the file system of `fd`; reports what failed since `fd` was opened."""
     _wrapped("syncfs", fd, path="syncfs")

@@ -20,7 +20,7 @@ T = TypeVar("T")
 def to_data(value: Any) -> Any:
     """attrs values, tuples and dicts as dicts and lists that json can write."""
     if attrs.has(type(value)):
-        return {name: to_data(getattr(value, name)) for name, _, _ in _fields(type(value))}
+        return {name: to_data(getattr(value, name)) for name, _, _ in _fields(_class(value))}
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
     if isinstance(value, dict):
@@ -32,6 +32,10 @@ def from_data(kind: type[T], data: Any, where: str = "") -> T:
     """The value of class `kind` that `to_data` wrote; CorruptError names the field that does not fit."""
     value: T = _decode(kind, data, where or kind.__name__)
     return value
+
+
+def _class(value: Any) -> Any:
+    return type(value)
 
 
 @cache

@@ -48,10 +48,11 @@ def masked_paths() -> tuple[str, ...]:
 def default_mounts(shm_size: int) -> tuple[Mount, ...]:
     """The mounts every container has, in their order; shm_size: bytes of /dev/shm (row D-05)."""
     quiet = ("nosuid", "noexec", "nodev")
+    terminals = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
     return (
         Mount("proc", "proc", "/proc", quiet),
         Mount("tmpfs", "tmpfs", "/dev", ("nosuid", "strictatime", "mode=755", "size=65536k")),
-        Mount("devpts", "devpts", "/dev/pts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
+        Mount("devpts", "devpts", "/dev/pts", terminals),
         Mount("sysfs", "sysfs", "/sys", (*quiet, "ro")),
         Mount("cgroup", "cgroup", "/sys/fs/cgroup", (*quiet, "ro")),
         Mount("mqueue", "mqueue", "/dev/mqueue", quiet),

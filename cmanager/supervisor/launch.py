@@ -46,9 +46,9 @@ class Launch:
 def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int) -> None:
     """Start the supervisor and return when the program runs.
 
-    plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel, or
-    None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then. Raises
-    what went wrong, with the exit code it stands for.
+    plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel,
+    or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then.
+    Raises what went wrong, with the exit code it stands for.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:

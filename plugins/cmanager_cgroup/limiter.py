@@ -6,6 +6,7 @@ import errno
 import os
 import time
 from contextlib import suppress
+from typing import Any
 
 from cmanager.errors import CmanagerError, HostError, NotFoundError, UnsupportedError
 from cmanager.linux import cgroups
@@ -74,7 +75,8 @@ class CgroupLimiter:
 
     def usage(self, id: str) -> Usage:
         """See `cmanager.seams.Limiter.usage`."""
-        path, counters = self._path(id), {}
+        path = self._path(id)
+        counters: dict[str, Any] = {}
         for hierarchy in self._hierarchies:
             module = v2 if hierarchy.version == 2 else v1
             counters |= module.usage(hierarchy.path(path), hierarchy.controllers)

@@ -1,0 +1,68 @@
+"""`cmanager inspect`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from .main import Settings
+
+
+@click.command()
+@click.option("-f", "--format", "template", default="", help="json, or a Go template.")
+@click.option("-s", "--size", is_flag=True, help="Also say how many bytes containers hold beyond their image.")
+@click.option("--type", "kind", type=click.Choice(["container", "image"]), default=None, help="Look for these only.")
+@click.argument("names", nargs=-1, required=True)
+@click.pass_obj
+def command(settings: Settings, template: str, size: bool, kind: str | None, names: tuple[str, ...]) -> int:
+    """Show everything known of containers and images called NAMES, as a JSON array."""
+    import json
+
+    from ..errors import NotFoundError
+    from .output.gotemplate import Template
+    from .output.safe import printable
+
+    compiled = Template(template) if template and template != "json" else None
+    engine = settings.engine()
+    found, code = [], 0
+    for name in names:
+        try:
+            found.append(_look(engine, name, kind, size))
+        except NotFoundError:
+            print(f"cmanager: no such {kind or 'container or image'}: {printable(name)}", file=sys.stderr)
+            code = 1
+    if compiled:
+        for item in found:
+            click.echo(printable(compiled.render(item)).replace("\\x0a", "\n").replace("\\x09", "\t"))
+    elif template == "json":
+        for item in found:
+            click.echo(json.dumps(item))
+    else:
+        click.echo(json.dumps(found, indent=4))
+    return code
+
+
+def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any]:
+    from ..errors import InvalidError, NotFoundError
+    from .output import describe
+
+    if kind != "image":
+        try:
+            container = engine.inspect(name)
+        except NotFoundError:
+            if kind == "container":
+                raise
+        else:
+            described = describe.container(container)
+            if size:
+                storage = engine.plugins.get("storage", container.providers.storage)
+                described["SizeRw"] = storage.usage(container.id)
+            return described
+    try:
+        image = engine.images.resolve(name)
+    except InvalidError:
+        raise NotFoundError(name) from None
+    names = [e.reference for e in engine.image_entries() if e.reference and e.image.digest == image.digest]
+    return describe.image(image, names)

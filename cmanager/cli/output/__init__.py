@@ -1,0 +1,1 @@
+"""What commands print: safe for terminals, for people and for scripts."""

@@ -1,0 +1,92 @@
+"""Sizes and times as people write and read them; the words are Docker's."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+
+from ...errors import InvalidError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?", re.IGNORECASE)
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def parse_size(text: str, flag: str) -> int:
+    """Bytes behind "64m", "1.5g" or "512"; k, m, g, t, p are powers of 1024. InvalidError names the flag."""
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " ")) if match else 0
+    if not 0 < size < 2**63:
+        raise InvalidError(f"invalid {flag} {text!r}, expected a size such as 64m or 1g")
+    return size
+
+
+def parse_time(text: str, flag: str) -> float:
+    """Epoch seconds behind RFC 3339, unix seconds, or a duration ago such as 10m or 1h30m."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if _DURATION.fullmatch(text):
+        return time.time() - sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    try:
+        # Nanoseconds are more than datetime reads.
+        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
+    except ValueError:
+        expected = "expected RFC 3339, unix seconds or a duration such as 10m"
+        raise InvalidError(f"invalid {flag} {text!r}, {expected}") from None
+    return (found if found.tzinfo else found.astimezone()).timestamp()
+
+
+def duration(seconds: float) -> str:
+    """ "About a minute", "3 hours": go-units' words."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole == 1:
+        return "1 second"
+    if whole < _MINUTE:
+        return f"{whole} seconds"
+    if whole < 2 * _MINUTE:
+        return "About a minute"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} minutes"
+    hours = round(seconds / _HOUR)
+    if hours == 1:
+        return "About an hour"
+    if hours < 48:
+        return f"{hours} hours"
+    days = whole // _DAY
+    if days < 14:
+        return f"{days} days"
+    if days < 60:
+        return f"{days // 7} weeks"
+    return f"{days // 30} months" if days < 730 else f"{days // 365} years"
+
+
+def ago(then: float, now: float) -> str:
+    """ "5 minutes ago"."""
+    return f"{duration(max(0.0, now - then))} ago"
+
+
+def size(count: float) -> str:
+    """ "4.26MB": three digits and powers of 1000, as Docker shows sizes."""
+    unit, *larger = _UNITS
+    while count >= 1000 and larger:
+        count /= 1000
+        unit = larger.pop(0)
+    return f"{count:.3g}{unit}" if count < 1000 else f"{count:.0f}{unit}"
+
+
+def rfc3339(seconds: float) -> str:
+    """UTC with microseconds; the year 1 for never, as Docker writes it."""
+    if not seconds:
+        return "0001-01-01T00:00:00Z"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def local_time(seconds: float) -> str:
+    """ "2026-11-23 12:00:00 +0000 UTC", as in Docker's CreatedAt."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z")

@@ -1,0 +1,46 @@
+"""Null objects of the network seam, so that nobody asks whether there is a network."""
+
+from __future__ import annotations
+
+from cmanager.errors import HostError
+from cmanager.linux import netns
+from cmanager.model import Attachment, Endpoint
+
+
+class HostNetwork:
+    """Containers live in the host's network namespace; there is nothing to make."""
+
+    isolated = False
+
+    def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
+        """See `cmanager.seams.Network.attach`."""
+        return Attachment()
+
+    def detach(self, id: str, netns: str) -> None:
+        """See `cmanager.seams.Network.detach`."""
+
+    def owned(self) -> frozenset[str]:
+        """Nothing ever."""
+        return frozenset()
+
+
+class NoNetwork:
+    """Containers have a network namespace with a loopback that works."""
+
+    isolated = True
+
+    def attach(self, id: str, path: str, endpoint: Endpoint) -> Attachment:
+        """See `cmanager.seams.Network.attach`."""
+        try:
+            with netns.entered(path):
+                netns.loopback_up()
+        except OSError as error:
+            raise HostError.of("bring up the loopback of", path, error) from None
+        return Attachment()
+
+    def detach(self, id: str, path: str) -> None:
+        """See `cmanager.seams.Network.detach`."""
+
+    def owned(self) -> frozenset[str]:
+        """Nothing ever: the namespace is the core's."""
+        return frozenset()

@@ -1,0 +1,41 @@
+"""The image store: content-addressed layer tarballs, pulled from a local registry directory of OCI image layouts.
+
+documents.py  manifests, indexes and configurations, read with suspicion
+blobs.py      content under its digest
+catalogue.py  which images there are, and what they are called
+layout.py     an OCI image layout, to pull from and to build into
+store.py      the image seam
+recipe.py     recipes and their checks; build.py makes images of them, tarball.py, packages.py and tree.py their layers
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from attrs import frozen
+
+from cmanager import hookimpl
+from cmanager.model import Context, Provider
+
+
+@frozen
+class Options:
+    """registry: str, the local registry directory; "" for the checkout's, or for `registry` below the durable root."""
+
+    registry: str = ""
+
+
+def _layers(context: Context, options: Any) -> Any:
+    from .store import LayerImages
+
+    recipes = f"{context.shipped}/registry"
+    checkout = os.path.exists(f"{context.shipped}/pyproject.toml")
+    registry = options.registry or (recipes if checkout else f"{context.root}/registry")
+    return LayerImages(context.state_dir, context.run_dir, registry, recipes)
+
+
+@hookimpl
+def cmanager_images() -> list[Provider]:
+    """One provider, `layers`."""
+    return [Provider("layers", _layers, options=Options)]

@@ -1,0 +1,188 @@
+"""Manifests, indexes and configurations (image-spec manifest.md, image-index.md, config.md), read with suspicion."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Any
+
+from attrs import frozen
+
+from cmanager.errors import CorruptError, UnsupportedError
+from cmanager.model import ImageConfig
+from cmanager.model.image import DIGEST
+
+#: Larger documents are refused before they are read, as registries do.
+LIMIT = 4 << 20
+REF_NAME = "org.opencontainers.image.ref.name"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+_INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
+_MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+@frozen
+class Descriptor:
+    """A reference to content. digest: "sha256:…"; size: bytes; name: its tag in a layout, "" for none."""
+
+    digest: str
+    size: int
+    media_type: str
+    name: str = ""
+    platform: tuple[str, str] = ("", "")
+
+
+@frozen
+class Manifest:
+    """config and layers of one image, the base first."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+@frozen
+class Configuration:
+    """What is read of an image configuration."""
+
+    execution: ImageConfig
+    diff_ids: tuple[str, ...]
+    architecture: str
+    os: str
+    created: str
+
+
+def architecture() -> str:
+    """This machine in the words of image-spec (GOARCH)."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def read_json(content: bytes, what: str) -> dict[str, Any]:
+    """A JSON object, or CorruptError naming `what`."""
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{what} is not JSON: {str(error)[:100]}") from None
+    if not isinstance(data, dict):
+        raise CorruptError(f"{what} is not a JSON object")
+    return data
+
+
+def is_index(data: dict[str, Any], media_type: str) -> bool:
+    """Whether a document lists manifests; one that is both is refused (CVE-2021-41190)."""
+    if "manifests" in data and ("layers" in data or "config" in data):
+        raise CorruptError("an image document is manifest and index at once, it is refused")
+    return media_type in _INDEXES or "manifests" in data
+
+
+def index(data: dict[str, Any], what: str) -> tuple[Descriptor, ...]:
+    """The manifests an index lists."""
+    return tuple(_descriptor(entry, what) for entry in _list(data, "manifests", what))
+
+
+def for_this_machine(entries: tuple[Descriptor, ...], what: str) -> Descriptor:
+    """The entry for linux on this machine; one that names no platform fits everywhere. UnsupportedError without one."""
+    wanted = ("linux", architecture())
+    for entry in entries:
+        if entry.platform in (wanted, ("", "")) and entry.media_type in (*_MANIFESTS, *_INDEXES, ""):
+            return entry
+    there = ", ".join(sorted({"/".join(entry.platform) for entry in entries})) or "nothing"
+    raise UnsupportedError(f"{what} has no image for linux/{wanted[1]}, it has {there}")
+
+
+def manifest(data: dict[str, Any], what: str) -> Manifest:
+    """A manifest; UnsupportedError for one of another kind of content."""
+    if data.get("schemaVersion") != 2:
+        raise UnsupportedError(f"{what} has schema version {data.get('schemaVersion')!r}, only 2 is supported")
+    if data.get("mediaType", OCI_MANIFEST) not in _MANIFESTS:
+        raise UnsupportedError(f"{what} is of type {str(data['mediaType'])[:100]!r}, which is no image")
+    layers = tuple(_descriptor(entry, what) for entry in _list(data, "layers", what))
+    return Manifest(_descriptor(data.get("config"), what), layers)
+
+
+def configuration(data: dict[str, Any], what: str) -> Configuration:
+    """An image configuration."""
+    rootfs = data.get("rootfs")
+    if not isinstance(rootfs, dict):
+        raise CorruptError(f"{what}: rootfs is missing")
+    diff_ids = _texts(rootfs.get("diff_ids"), f"{what}: rootfs.diff_ids")
+    if not all(DIGEST.fullmatch(digest) for digest in diff_ids):
+        raise CorruptError(f"{what}: a diff id is not a sha256 digest")
+    words = {key: _text(data.get(key), f"{what}: {key}") for key in ("architecture", "os", "created")}
+    return Configuration(_execution(data.get("config") or {}, what), diff_ids, **words)
+
+
+def _execution(config: Any, what: str) -> ImageConfig:
+    if not isinstance(config, dict):
+        raise CorruptError(f"{what}: config is not an object")
+
+    def texts(key: str) -> tuple[str, ...]:
+        return _texts(config.get(key), f"{what}: config.{key}")
+
+    def keys(key: str) -> tuple[str, ...]:
+        value = config.get(key) or {}
+        if not isinstance(value, dict):
+            raise CorruptError(f"{what}: config.{key} is not an object")
+        return tuple(value)
+
+    labels = config.get("Labels") or {}
+    if not isinstance(labels, dict):
+        raise CorruptError(f"{what}: config.Labels is not an object")
+    return ImageConfig(
+        entrypoint=texts("Entrypoint"),
+        cmd=texts("Cmd"),
+        env=texts("Env"),
+        user=_text(config.get("User"), f"{what}: config.User"),
+        working_dir=_text(config.get("WorkingDir"), f"{what}: config.WorkingDir"),
+        stop_signal=_text(config.get("StopSignal"), f"{what}: config.StopSignal"),
+        exposed_ports=keys("ExposedPorts"),
+        volumes=keys("Volumes"),
+        labels={key: _text(value, f"{what}: config.Labels.{key}") for key, value in labels.items()},
+        healthcheck=config.get("Healthcheck") or {},
+    )
+
+
+def _descriptor(data: Any, what: str) -> Descriptor:
+    if not isinstance(data, dict):
+        raise CorruptError(f"{what}: a descriptor is not an object")
+    digest, size = data.get("digest"), data.get("size")
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise CorruptError(f"{what}: {str(digest)[:100]!r} is not a sha256 digest")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63:
+        raise CorruptError(f"{what}: {str(size)[:40]!r} is not a size")
+    machine = data.get("platform") or {}
+    annotations = data.get("annotations") or {}
+    if not isinstance(machine, dict) or not isinstance(annotations, dict):
+        raise CorruptError(f"{what}: platform and annotations must be objects")
+    return Descriptor(
+        digest,
+        size,
+        _text(data.get("mediaType"), f"{what}: mediaType"),
+        _text(annotations.get(REF_NAME), f"{what}: {REF_NAME}"),
+        (_text(machine.get("os"), what), _text(machine.get("architecture"), what)),
+    )
+
+
+def _list(data: dict[str, Any], key: str, what: str) -> list[Any]:
+    value = data.get(key)
+    if not isinstance(value, list):
+        raise CorruptError(f"{what}: {key} is not a list")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise CorruptError(f"{what} is not text")
+    return value
+
+
+def _texts(value: Any, what: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise CorruptError(f"{what} is not a list of texts")
+    return tuple(value)

@@ -1,0 +1,157 @@
+"""The command line as a user types it, and the machine as it was before."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, frozen
+
+from cmanager.linux import cgroups
+
+CHECKOUT = Path(__file__).parent.parent
+#: The command under test: the checkout's, or an installed one that `.ci/run` names.
+COMMAND = os.environ.get("CMANAGER_TEST_COMMAND", "").split() or [sys.executable, "-m", "cmanager"]
+_TIMEOUT = 120
+
+
+@frozen
+class Snapshot:
+    """What of this machine a container manager could leave behind, each kind as a set of lines."""
+
+    mounts: frozenset[str]
+    links: frozenset[str]
+    cgroups: frozenset[str]
+    namespaces: frozenset[str]
+    tables: frozenset[str]
+    processes: frozenset[str]
+    settings: frozenset[str]
+
+    @classmethod
+    def take(cls) -> Snapshot:
+        """The machine as it is now, seen from this process's namespaces."""
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mounts = frozenset(line.partition(" ")[2].strip() for line in file)
+        return cls(
+            mounts=mounts,
+            links=_lines("ip", "-o", "-br", "link"),
+            cgroups=_cgroups(),
+            namespaces=_lines("ip", "netns"),
+            tables=_lines("nft", "list", "tables"),
+            processes=_processes(),
+            settings=frozenset({_read("/proc/sys/net/ipv4/ip_forward")}),
+        )
+
+    def beyond(self, before: Snapshot) -> dict[str, list[str]]:
+        """What is here and was not before, and the reverse, by kind; settings only where one was changed for good."""
+        now, then = asdict(self, recurse=False), asdict(before, recurse=False)
+        found = {kind: sorted(now[kind] - then[kind]) for kind in now}
+        found |= {f"{kind} lost": sorted(then[kind] - now[kind]) for kind in ("mounts", "links", "namespaces")}
+        return {kind: lines for kind, lines in found.items() if lines}
+
+
+class Cli:
+    """`cmanager` on state directories of its own.
+
+    root, run_root: the directories; config: a plugins.toml to lay over the shipped one.
+    """
+
+    def __init__(self, root: Path, run_root: Path, config: Path | None = None) -> None:
+        self.root, self.run_root, self.config = root, run_root, config
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a command to this directory, and to the code under test."""
+        variables = {**os.environ, "CMANAGER_ROOT": str(self.root), "CMANAGER_RUN_ROOT": str(self.run_root)}
+        variables["PYTHONPATH"] = f"{CHECKOUT}:{CHECKOUT}/plugins:{variables.get('PYTHONPATH', '')}".rstrip(":")
+        if self.config:
+            variables["CMANAGER_CONFIG"] = str(self.config)
+        return variables
+
+    def __call__(
+        self, *arguments: str, stdin: bytes | str = b"", timeout: float = _TIMEOUT, **extra: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end; text in and out."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        environment = self.environment | extra.pop("env", {})
+        done = subprocess.run(
+            [*COMMAND, *arguments], input=data, capture_output=True, timeout=timeout, env=environment, **extra
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        )
+
+    def ok(self, *arguments: str, **extra: Any) -> str:
+        """The same for a command that must succeed; returns its stdout without the last newline."""
+        done = self(*arguments, **extra)
+        assert done.returncode == 0, f"{arguments} ended with {done.returncode}: {done.stderr}"
+        return done.stdout.removesuffix("\n")
+
+    def start(self, *arguments: str, **extra: Any) -> subprocess.Popen[bytes]:
+        """Run one command and leave it running; the caller ends it."""
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | extra
+        return subprocess.Popen([*COMMAND, *arguments], env=self.environment, **streams)
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """`inspect` of one container or image."""
+        found: list[dict[str, Any]] = json.loads(self.ok("inspect", name))
+        return found[0]
+
+    def names(self) -> list[str]:
+        """All containers by name."""
+        return self.ok("ps", "-a", "--format", "{{.Names}}").split()
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Wait for something that is about to happen."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"did not happen in {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a command this test started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def _lines(*command: str) -> frozenset[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return frozenset(done.stdout.splitlines())
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _cgroups() -> frozenset[str]:
+    found = set()
+    for hierarchy in cgroups.hierarchies():
+        for below, names, _ in os.walk(hierarchy.mountpoint):
+            found.update(f"{below}/{name}" for name in names)
+    return frozenset(found)
+
+
+def _processes() -> frozenset[str]:
+    """Supervisors and what runs in containers: everything with a mount namespace that is not ours."""
+    ours, found = os.readlink("/proc/self/ns/mnt"), set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            theirs = os.readlink(f"/proc/{pid}/ns/mnt")
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                command = file.read().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if theirs != ours and command:
+            found.add(f"{pid} {command}")
+    return frozenset(found)
