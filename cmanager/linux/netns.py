@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from . import syscalls
-
-_SIOCSIFFLAGS = 0x8914
-_IFF_UP = 1
 
 
 def pin(path: str, userns: str | None = None) -> None:
@@ -95,10 +89,3 @@ def entered(path: str) -> Iterator[None]:
             syscalls.setns(here, syscalls.CLONE_NEWNET)
     finally:
         os.close(here)
-
-
-def loopback_up() -> None:
-    """Bring up `lo` of the caller's network namespace (netdevice(7), SIOCSIFFLAGS). Raises OSError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-        request = struct.pack("16sh14x", b"lo", _IFF_UP)
-        fcntl.ioctl(handle, _SIOCSIFFLAGS, request)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cmanager.errors import HostError
-from cmanager.linux import netns
+from cmanager.linux.netns import entered
+from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
 from cmanager.model import Attachment, Endpoint
 
 
@@ -29,16 +30,16 @@ class NoNetwork:
 
     isolated = True
 
-    def attach(self, id: str, path: str, endpoint: Endpoint) -> Attachment:
+    def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """See `cmanager.seams.Network.attach`."""
         try:
-            with netns.entered(path):
-                netns.loopback_up()
+            with entered(netns), Rtnetlink() as kernel:
+                kernel.up(LOOPBACK)
         except OSError as error:
-            raise HostError.of("bring up the loopback of", path, error) from None
+            raise HostError.of("bring up the loopback of", netns, error) from None
         return Attachment()
 
-    def detach(self, id: str, path: str) -> None:
+    def detach(self, id: str, netns: str) -> None:
         """See `cmanager.seams.Network.detach`."""
 
     def owned(self) -> frozenset[str]:
