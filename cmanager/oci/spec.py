@@ -146,12 +146,11 @@ def _mounts(request: RunRequest, around: Surroundings) -> list[Mount]:
         if "network" not in around.namespaces and around.namespaces.get("user"):
             mounts = [pass_through if m.target == "/sys" else m for m in mounts]
     if "ipc" not in around.namespaces:
-        mounts = [
-            Mount("bind", m.target, m.target, ("bind", "nosuid", "nodev", "noexec"))
-            if m.target in ("/dev/shm", "/dev/mqueue")
-            else m
-            for m in mounts
-        ]
+        shared = Mount("bind", "/dev/shm", "/dev/shm", ("bind", "nosuid", "nodev", "noexec"))
+        mounts = [shared if m.target == "/dev/shm" else m for m in mounts]
+        if around.namespaces.get("user"):
+            # Mounting mqueue needs privilege over the ipc namespace, which is the host's.
+            mounts = [m for m in mounts if m.type != "mqueue"]
     if request.privileged:
         mounts = [_writable(m) if m.target.startswith("/sys") else m for m in mounts]
     own = {mount.target for mount in request.mounts}
