@@ -24,7 +24,7 @@ def command(template: str) -> None:
         "Python": platform.python_version(),
         "Kernel": os.uname().release,
         "Arch": platform.machine(),
-        "Libraries": {name: version(name) for name in ("attrs", "click", "pluggy", "pyroute2", "tomli")},
+        "Libraries": {name: version(name) for name in ("attrs", "click", "pluggy", "tomli")},
     }
     if template == "json":
         import json

@@ -21,6 +21,20 @@ from ..supervisor import etc
 #: Podman's default; a fork bomb in one container must not stop the host (row D-17).
 DEFAULT_PIDS = 2048
 
+_NAMESPACE_FLAGS = {
+    "pid": "--pid",
+    "ipc": "--ipc",
+    "uts": "--uts",
+    "cgroup": "--cgroupns",
+    "user": "--userns",
+    "time": "--timens",
+}
+#: Files of /proc that may be covered, as lxcfs does; over anything else there a mount would lie to the manager (runc).
+_COVERABLE = {
+    f"/proc/{name}"
+    for name in ("cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime", "net/dev")
+}
+
 
 def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRequest, tuple[str, ...]]:
     """The request with its defaults filled in, and warnings about what was degraded.
@@ -72,12 +86,14 @@ def _check_words(request: RunRequest) -> None:
         word, _, rest = mode.partition(":")
         if mode not in special and not (word in ("container", "ns") and rest):
             expected = f"expected {', '.join(special)}, container:NAME or ns:PATH"
-            raise InvalidError(f"invalid {field.name} namespace {mode!r}, {expected}")
+            raise InvalidError(f"invalid {_NAMESPACE_FLAGS[field.name]} {mode!r}, {expected}")
     if request.workdir and not request.workdir.startswith("/"):
         raise InvalidError(f"invalid working directory {request.workdir!r}, it must be absolute")
     for mount in request.mounts:
         if not mount.target.startswith("/") or ".." in mount.target.split("/") or mount.target.strip("/") == "":
             raise InvalidError(f"invalid mount target {mount.target!r}, expected an absolute path below /")
+        if os.path.normpath(mount.target).startswith("/proc") and os.path.normpath(mount.target) not in _COVERABLE:
+            raise InvalidError(f"invalid mount target {mount.target!r}, nothing may be mounted over /proc")
     targets = [mount.target.rstrip("/") for mount in request.mounts]
     if len(set(targets)) != len(targets):
         twice = next(target for target in targets if targets.count(target) > 1)

@@ -125,7 +125,9 @@ class _Supervisor:
 
     def _mount(self) -> None:
         mounts.make_private_namespace()
-        rootfs.mount(self._launch.rootfs, self._directory, self._launch.namespaces.get("user", ""))
+        own_range = self._container.user_map
+        userns = self._launch.namespaces.get("user", "") if own_range else ""
+        rootfs.mount(self._launch.rootfs, self._directory, userns, own_range[0] if own_range else 0)
 
     def _bundle(self) -> None:
         container, launch = self._container, self._launch

@@ -11,17 +11,18 @@ from ..linux import inroot, mounts, syscalls
 from ..linux.mounts import Mount
 
 
-def mount(parts: tuple[Mount, ...], directory: str, userns: str) -> None:
+def mount(parts: tuple[Mount, ...], directory: str, userns: str, first: int = 0) -> None:
     """Mount `parts` on `directory/rootfs` in the caller's private mount namespace.
 
-    userns: path of the container's user namespace, "" for none; then every layer is seen through an id-mapped copy of
-    the directory that holds them all, so that files on disk keep the ids they have in the image. Raises HostError.
+    userns: path of the container's user namespace, "" for none; first: the host id of its root. With one every layer is
+    seen through an id-mapped copy of the directory that holds them all, so that layers keep the ids they have in the
+    image and are shared by all containers. Raises HostError.
     """
     target = f"{directory}/rootfs"
     os.makedirs(target, mode=0o755, exist_ok=True)
     try:
         if userns:
-            parts = tuple(_mapped(part, f"{directory}/mapped{n}", userns) for n, part in enumerate(parts))
+            parts = tuple(_mapped(part, f"{directory}/mapped{n}", userns, first) for n, part in enumerate(parts))
         mounts.make_rootfs(parts, target)
     except OSError as error:
         said = f"{error.strerror}".lower()
@@ -55,13 +56,20 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def _mapped(part: Mount, scratch: str, userns: str) -> Mount:
-    """The same mount with every path seen through one id-mapped bind of the directory above them all."""
+def _mapped(part: Mount, scratch: str, userns: str, first: int) -> Mount:
+    """The same mount with what it only reads seen through one id-mapped bind of the directory above it all.
+
+    An overlay's upper directory is written by the kernel as the host's root, who has no id in such a bind: there the
+    files themselves belong to the mapped ids, from the container's first start on.
+    """
     if part.is_bind:
-        base = part.source
+        base, shifted = part.source, []
     else:
-        pairs = (option.partition("=") for option in part.options)
-        base = os.path.commonpath([value for key, _, value in pairs if value.startswith("/") and "dir" in key])
+        pairs = [option.partition("=")[::2] for option in part.options]
+        base = os.path.commonpath([value for key, value in pairs if key.startswith("lowerdir")])
+        shifted = [value for key, value in pairs if key == "upperdir"]
+    for directory in shifted:
+        _shift(directory, first)
     os.makedirs(scratch, mode=0o700, exist_ok=True)
     tree = syscalls.open_tree(syscalls.AT_FDCWD, base, syscalls.OPEN_TREE_CLONE)
     namespace = os.open(userns, os.O_RDONLY | os.O_CLOEXEC)
@@ -74,5 +82,24 @@ def _mapped(part: Mount, scratch: str, userns: str) -> Mount:
         os.close(tree)
         os.close(namespace)
     source = scratch if part.is_bind else part.source
-    options = tuple(option.replace(f"={base}", f"={scratch}", 1) for option in part.options)
+    options = tuple(
+        option.replace(f"={base}", f"={scratch}", 1) if option.startswith("lowerdir") else option
+        for option in part.options
+    )
     return Mount(part.type, source, part.target, options)
+
+
+def _shift(directory: str, first: int) -> None:
+    """Add `first` to every owner below, once: the directory itself is the mark, so it comes last."""
+    if os.stat(directory).st_uid >= first:
+        return
+    for parent, directories, names, fd in os.fwalk(directory, topdown=False, follow_symlinks=False):
+        for name in (*directories, *names):
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if found.st_uid < first:
+                ids = (first + found.st_uid, first + found.st_gid)
+                os.chown(name, *ids, dir_fd=fd, follow_symlinks=False)
+                if not stat.S_ISLNK(found.st_mode):
+                    os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=fd)  # chown clears setuid
+        if parent == directory:
+            os.chown(directory, first, first)

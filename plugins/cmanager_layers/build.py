@@ -33,7 +33,6 @@ _IMPORTED = (
     "mdurl",
     "pluggy",
     "pygments",
-    "pyroute2",
     "pyseccomp",
     "rich",
     "tomli",

@@ -58,6 +58,7 @@ def run(plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarch
         _prepare(plan, stdio, parent, cgroups, state, doing)
         doing("close descriptors")
         parent = _keep_only(parent)
+        _change_directory(plan.cwd, doing)
         parent.send(CREATED)
         doing("wait for start")
         if parent.recv(1) != START:
@@ -104,6 +105,12 @@ def _prepare(
 ) -> None:
     # Whoever shares our pid namespace must not look at this process or its executable (CVE-2016-9962, 2019-5736).
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    doing("make mounts private")
+    syscalls.mount("none", "/", "none", plan.propagation | syscalls.MS_REC)
+    # The host's paths first: still the host's root, this process may walk directories that a mapped root may not.
+    doing("open the root file system", plan.root)
+    root = _own_mount(plan.root)
+    binds = _open_binds(plan.mounts, doing)
     waited = False
     if plan.has_user_namespace:
         doing("wait for the id maps")
@@ -113,17 +120,16 @@ def _prepare(
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    doing("make mounts private")
-    syscalls.mount("none", "/", "none", plan.propagation | syscalls.MS_REC)
-    doing("open the root file system", plan.root)
-    root = _own_mount(plan.root)
     doing("open a private proc")
     sysctl_proc = mounts.detached(Mount("proc", "proc", "/proc")) if plan.sysctls else -1
-    for mount in plan.mounts:
+    for number, mount in enumerate(plan.mounts):
         doing(f"mount {mount.type} at", mount.target)
         if mount.type == "cgroup":
             waited = waited or _wait_for_go(parent)
             _mount_cgroups(plan, mount, root, cgroups)
+        elif number in binds:
+            mounts.place(binds[number], root, mount.target)
+            os.close(binds[number])
         else:
             _mount(mount, root)
     _populate_dev(plan, root, doing)
@@ -168,17 +174,31 @@ def _prepare(
     for number, fd in enumerate((stdio.stdin, stdio.stdout, stdio.stderr)):
         os.dup2(fd, number)
     _become(plan.credentials, doing)
-    doing("change directory to", plan.cwd)
-    os.chdir(plan.cwd)
-    # A working directory outside the root shows as "(unreachable)…" (CVE-2024-21626).
+
+
+def _change_directory(path: str, doing: Doing) -> None:
+    """With no descriptor of the host left open, so that none can be the way out (CVE-2024-21626)."""
+    doing("change directory to", path)
+    os.chdir(path)
+    # A working directory outside the root shows as "(unreachable)…".
     if not os.getcwdb().startswith(b"/"):
-        raise OSError(errno.ENOENT, "the directory lies outside the container", plan.cwd)
+        raise OSError(errno.ENOENT, "the directory lies outside the container", path)
 
 
 def _wait_for_go(parent: socket.socket) -> bool:
     if parent.recv(1) != GO:
         os._exit(125)
     return True
+
+
+def _open_binds(given: tuple[Mount, ...], doing: Doing) -> dict[int, int]:
+    """Detached copies of every bind source, by the position of the mount."""
+    opened = {}
+    for number, mount in enumerate(given):
+        if mount.is_bind:
+            doing("open bind source", mount.source)
+            opened[number] = mounts.detached(mount)
+    return opened
 
 
 def _own_mount(path: str) -> int:

@@ -187,7 +187,7 @@ def test_pull_never_does_not_pull(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_an_unknown_command_is_1_and_names_the_nearest(cli: Cli) -> None:
-    done = cli("rum", "busybox")
+    done = cli("runn", "busybox")
     assert done.returncode == 1
     assert "'run'" in done.stderr
 
