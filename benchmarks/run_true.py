@@ -1,7 +1,7 @@
 """`run --rm busybox true`, side by side: cmanager, podman, docker and bare `runc run`, in turns; medians and ratios.
 
 Usage, as root: .venv/bin/python benchmarks/run_true.py [ROUNDS]. Peers that are not installed are named and left out. A
-dockerd that this starts is ended by it; everything lives below a temporary directory.
+dockerd that this starts is ended by it; everything lives below a temporary directory and in a network namespace.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cmanager.linux import syscalls
+
 CMANAGER = Path(sys.executable).parent / "cmanager"
 ULIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]
 WARM_UP = 2
@@ -29,6 +31,7 @@ def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cmanager-bench-")))
+        _prepare(work)
         commands: dict[str, list[str]] = {}
         for name, contestant in (("cmanager", cmanager), ("podman", podman), ("docker", docker), ("runc run", runc)):
             try:
@@ -65,9 +68,7 @@ def report(times: dict[str, list[float]]) -> None:
 @contextmanager
 def cmanager(work: Path) -> Iterator[dict[str, list[str]]]:
     """The installed command on state directories of its own."""
-    command = [str(CMANAGER), "--root", str(work / "root"), "--run-root", str(work / "run")]
-    subprocess.run([*command, "registry", "build", "busybox"], check=True, capture_output=True)
-    run = [*command, "run", "--rm", "--runtime", "native"]
+    run = [*_ours(work), "run", "--rm", "--runtime", "native"]
     yield {
         ", bridge": [*run, "busybox", "true"],
         ", no network": [*run, "--network", "none", "busybox", "true"],
@@ -127,16 +128,26 @@ def runc(work: Path) -> Iterator[dict[str, list[str]]]:
     yield {"": [program, "--root", str(work / "runc"), "run", "--bundle", str(bundle), f"bench-{os.getpid()}"]}
 
 
+def _ours(work: Path) -> list[str]:
+    return [str(CMANAGER), "--root", str(work / "root"), "--run-root", str(work / "run")]
+
+
+def _prepare(work: Path) -> None:
+    """Build and pull the image, then leave the machine's network: every bridge and rule is made in one of our own."""
+    for arguments in (["registry", "build", "busybox"], ["pull", "-q", "busybox"]):
+        subprocess.run([*_ours(work), *arguments], check=True, capture_output=True)
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
 def _tarball(work: Path) -> Path:
     """The root file system of our busybox image as one tarball."""
     tarball = work / "busybox.tar"
     if not tarball.exists():
-        command = [str(CMANAGER), "--root", str(work / "root"), "--run-root", str(work / "run")]
-        subprocess.run([*command, "pull", "-q", "busybox"], check=True, capture_output=True)
         root = work / "unpacked"
         root.mkdir()
         blobs = work / "root/image/layers/blobs/sha256"
-        described = subprocess.run([*command, "inspect", "busybox"], check=True, capture_output=True).stdout
+        described = subprocess.run([*_ours(work), "inspect", "busybox"], check=True, capture_output=True).stdout
         digest = json.loads(described)[0]["RepoDigests"][0].rpartition(":")[2]
         for layer in json.loads((blobs / digest).read_text())["layers"]:
             subprocess.run(["tar", "-xzf", str(blobs / layer["digest"].partition(":")[2]), "-C", str(root)], check=True)
