@@ -74,8 +74,10 @@ class Rtnetlink:
     def add_veth(
         self, name: str, master: int, alias: str, peer: str, peer_index: int, peer_mac: str, netns: int, mtu: int = 0
     ) -> None:
-        """A veth pair in one request: `name` here, up, on the bridge with index `master`, `peer` in the namespace behind
-        the descriptor `netns`, down: the kernel cannot bring it up before its other end exists (veth.c, ENOTCONN)."""
+        """A veth pair: `name` here, up, on the bridge with index `master`, `peer` in the namespace behind `netns`, down.
+
+        netns: a descriptor. The kernel cannot bring the peer up before its other end exists (veth.c, ENOTCONN).
+        """
         size = _number(_IFLA_MTU, mtu) if mtu else b""
         other = _link(index=peer_index) + _text(_IFLA_IFNAME, peer) + size
         other += _attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", ""))) + _number(_IFLA_NET_NS_FD, netns)

@@ -7,6 +7,7 @@ import subprocess
 from cmanager.errors import HostError, UnsupportedError
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
+_PREFIX = "cmanager_"
 
 
 class Firewall:
@@ -14,13 +15,15 @@ class Firewall:
 
     def __init__(self, bridge: str, subnet: str) -> None:
         self._bridge, self._subnet = bridge, subnet
-        self._table = f"ip cmanager_{bridge}"
+        self._table = f"ip {_PREFIX}{bridge}"
 
     def open(self) -> None:
-        """Install the rules in one transaction, in place of older ones, and let the kernel forward."""
+        """Install the rules in one transaction, in place of older ones.
+
+        Raises UnsupportedError, naming the package when nft is missing; then nothing has changed.
+        """
         bridge, subnet = self._bridge, self._subnet
-        _nft(
-            f"""
+        script = f"""
             add table {self._table}
             delete table {self._table}
             table {self._table} {{
@@ -36,26 +39,51 @@ class Firewall:
                 }}
             }}
             """
-        )
         try:
-            with open(_FORWARD, "r+", encoding="ascii") as file:
-                if file.read().strip() == "0":
-                    file.write("1")
-        except OSError as error:
-            raise HostError.of("turn on forwarding in", _FORWARD, error) from None
+            _nft(script, "-f", "-")
+        except FileNotFoundError:
+            raise UnsupportedError(
+                "network bridge needs the program nft, install the package nftables or use --network none"
+            ) from None
 
     def close(self) -> None:
-        """Remove the table; what is gone is success."""
-        _nft(f"add table {self._table}\ndelete table {self._table}")
+        """Remove the table; what is gone, or was never possible without nft, is success."""
+        try:
+            _nft(f"add table {self._table}\ndelete table {self._table}", "-f", "-")
+        except FileNotFoundError:
+            return
+
+    def alone(self) -> bool:
+        """Whether no other bridge of a cmanager has its rules here."""
+        try:
+            tables = _nft("", "list", "tables", "ip").split("\n")
+        except FileNotFoundError:
+            return True
+        return not any(line.startswith(f"table ip {_PREFIX}") and line != f"table {self._table}" for line in tables)
 
 
-def _nft(script: str) -> None:
+def forwards() -> bool:
+    """Whether the kernel forwards IPv4 packets between links, in this network namespace."""
     try:
-        done = subprocess.run(["nft", "-f", "-"], input=script.encode(), capture_output=True, check=False)
-    except FileNotFoundError:
-        raise UnsupportedError(
-            "network bridge needs the program nft, install the package nftables or use --network none"
-        ) from None
+        with open(_FORWARD, encoding="ascii") as file:
+            return file.read().strip() != "0"
+    except OSError as error:
+        raise HostError.of("read", _FORWARD, error) from None
+
+
+def set_forwarding(on: bool) -> None:
+    """Turn that on or off."""
+    try:
+        # A file of its own for the write: at an offset other than 0 it is ignored (sysctl_writes_strict).
+        with open(_FORWARD, "w", encoding="ascii") as file:
+            file.write("1" if on else "0")
+    except OSError as error:
+        raise HostError.of(f"turn {'on' if on else 'off'} forwarding in", _FORWARD, error) from None
+
+
+def _nft(script: str, *arguments: str) -> str:
+    done = subprocess.run(["nft", *arguments], input=script.encode(), capture_output=True, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise UnsupportedError(f"nft refused the rules of network bridge: {said[0] if said else 'no reason given'}")
+    return done.stdout.decode("utf-8", "replace")

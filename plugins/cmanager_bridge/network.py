@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from cmanager.errors import CmanagerError, ExhaustedError, HostError
+from cmanager.errors import CmanagerError, ExhaustedError, HostError, InvalidError
 from cmanager.linux.netns import entered
 from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
 from cmanager.model import Attachment, Endpoint
 
-from .firewall import Firewall
+from .bridge import Bridge, delete, mac_of
 from .pool import Pool
 
-_INTERFACE, _INDEX = "eth0", 2
+_INTERFACE = "eth0"
 _MOST_PORTS = 1023  # BR_MAX_PORTS, without port 0
+_UNICAST_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 
 
 class BridgeNetwork:
@@ -23,32 +26,29 @@ class BridgeNetwork:
 
     isolated = True
 
-    def __init__(self, pool: Pool, firewall: Firewall, bridge: str, mtu: int, dns: tuple[str, ...]) -> None:
-        self._pool, self._firewall = pool, firewall
-        self._bridge, self._mtu, self._dns = bridge, mtu, dns
+    def __init__(self, pool: Pool, bridge: Bridge, mtu: int, dns: tuple[str, ...]) -> None:
+        self._pool, self._bridge, self._mtu, self._dns = pool, bridge, mtu, dns
 
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """See `cmanager.seams.Network.attach`."""
-        pool = self._pool
-        with pool.locked():
+        pool, wanted = self._pool, endpoint.mac.lower()
+        if wanted and not _UNICAST_MAC.fullmatch(wanted):
+            raise InvalidError(f"{endpoint.mac!r} is no MAC of a container, write it like 02:42:0a:58:00:02")
+        with _told("attach to network", self._bridge.name), pool.locked():
+            address = pool.lease(id, endpoint.address)
+            mac = wanted or mac_of(address)
             try:
-                address = pool.lease(id, endpoint.address)
-                mac = endpoint.mac or _mac(address)
-                with Rtnetlink() as here:
-                    self._plug(here, id, netns, mac)
+                self._plug(id, netns, mac)
+                self._configure(netns, address)
             except BaseException:
-                self._unplug(id)
+                # What cannot be undone keeps its lease, so `owned` tells of it.
+                with suppress(CmanagerError, OSError):
+                    self._unplug(id)
+                    self._release(id)
                 raise
-        try:
-            self._configure(netns, address)
-        except OSError as error:
-            with suppress(CmanagerError):
-                self.detach(id, netns)
-            raise HostError.of("configure the network of", netns, error) from None
-        prefix = pool.network.prefixlen
         return Attachment(
             interface=_INTERFACE,
-            addresses=(f"{address}/{prefix}",),
+            addresses=(f"{address}/{pool.network.prefixlen}",),
             routes=(("0.0.0.0/0", pool.gateway),),
             mac=mac,
             gateway=pool.gateway,
@@ -57,75 +57,75 @@ class BridgeNetwork:
 
     def detach(self, id: str, netns: str) -> None:
         """See `cmanager.seams.Network.detach`."""
-        with self._pool.locked():
+        with _told("detach from network", self._bridge.name):
+            # Outside of the lock: the kernel waits for all its processors while it removes a link.
             self._unplug(id)
+            with self._pool.locked():
+                self._release(id)
 
     def owned(self) -> frozenset[str]:
         """See `cmanager.seams.Network.owned`."""
-        return self._pool.holders()
+        with _told("list network", self._bridge.name):
+            return self._pool.holders()
 
-    def _plug(self, here: Rtnetlink, id: str, netns: str, mac: str) -> None:
-        bridge = here.index(self._bridge) or self._build(here)
+    def _plug(self, id: str, netns: str, mac: str) -> None:
+        with Rtnetlink() as here:
+            try:
+                there = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise HostError.of("open network namespace", netns, error) from None
+            try:
+                bridge = self._bridge.ensure(here)
+                self._link(here, bridge, id, mac, there)
+            finally:
+                os.close(there)
+
+    def _link(self, here: Rtnetlink, bridge: int, id: str, mac: str, there: int) -> None:
         try:
-            there = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise HostError.of("open network namespace", netns, error) from None
-        try:
-            here.add_veth(_link(id), bridge, id, _INTERFACE, _INDEX, mac, there, self._mtu)
+            here.add_veth(_name(id), bridge, id, _INTERFACE, 0, mac, there, self._mtu)
         except OSError as error:
             if error.errno == errno.EXFULL:
                 raise ExhaustedError(
-                    f"bridge {self._bridge} has all its {_MOST_PORTS} ports in use, remove containers"
+                    f"bridge {self._bridge.name} has all its {_MOST_PORTS} ports in use, remove containers"
                 ) from None
             raise HostError.of("make a link for", id[:12], error) from None
-        finally:
-            os.close(there)
-
-    def _build(self, here: Rtnetlink) -> int:
-        """The bridge with its rules and its gateway address; returns its index."""
-        network = self._pool.network
-        # The rules first: there is never a bridge without them.
-        self._firewall.open()
-        try:
-            here.add_bridge(self._bridge, self._mtu)
-            index = here.index(self._bridge)
-            here.add_address(index, self._pool.gateway, network.prefixlen, str(network.broadcast_address))
-        except OSError as error:
-            raise HostError.of("make bridge", self._bridge, error) from None
-        return index
 
     def _configure(self, netns: str, address: str) -> None:
         network = self._pool.network
-        with entered(netns):
-            there = Rtnetlink()
-        with there:
-            there.up(LOOPBACK)
-            there.up(_INDEX)
-            there.add_address(_INDEX, address, network.prefixlen, str(network.broadcast_address))
-            there.add_default_route(self._pool.gateway, _INDEX)
+        try:
+            with entered(netns):
+                there = Rtnetlink()
+            with there:
+                # Asked for, as the kernel chooses: a host with tunnel modules has their links in every namespace.
+                index = there.index(_INTERFACE)
+                there.up(LOOPBACK)
+                there.up(index)
+                there.add_address(index, address, network.prefixlen, str(network.broadcast_address))
+                there.add_default_route(self._pool.gateway, index)
+        except OSError as error:
+            raise HostError.of("configure the network of", netns, error) from None
 
     def _unplug(self, id: str) -> None:
         with Rtnetlink() as here:
-            _delete(here, _link(id))
-            self._pool.release(id)
-            if not self._pool.holders():
-                _delete(here, self._bridge)
-                self._firewall.close()
+            delete(here, _name(id))
+
+    def _release(self, id: str) -> None:
+        """With the last lease the bridge, then the lease: who dies in between is still `owned`. Under the lock."""
+        if self._pool.holders() <= {id}:
+            with Rtnetlink() as here:
+                self._bridge.remove(here)
+        self._pool.release(id)
 
 
-def _delete(here: Rtnetlink, name: str) -> None:
+@contextmanager
+def _told(doing: str, name: str) -> Iterator[None]:
+    """An OSError in here is told as a HostError."""
     try:
-        here.delete(name)
+        yield
     except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise HostError.of("remove link", name, error) from None
+        raise HostError.of(doing, name, error) from None
 
 
-def _link(id: str) -> str:
+def _name(id: str) -> str:
     """The host's end: 15 characters are all a link's name may have (IFNAMSIZ)."""
     return f"cm{id[:13]}"
-
-
-def _mac(address: str) -> str:
-    """Docker's scheme: the address in a locally administered MAC, so that caches stay right when it is leased again."""
-    return "02:42:" + ":".join(f"{int(part):02x}" for part in address.split("."))

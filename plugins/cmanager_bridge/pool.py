@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 
 from cmanager.errors import ConflictError, ExhaustedError, InvalidError
@@ -21,45 +20,49 @@ class Pool:
 
     def __init__(self, directory: str, subnet: str) -> None:
         self._directory = directory
+        self._addresses, self._containers = f"{directory}/addresses", f"{directory}/containers"
         self.network = ipaddress.IPv4Network(subnet)
         self.gateway = str(self.network[1])
 
     def locked(self) -> AbstractContextManager[int]:
         """Held while a lease and its link are made or removed."""
-        for name in ("addresses", "containers"):
-            os.makedirs(f"{self._directory}/{name}", mode=0o700, exist_ok=True)
+        # One by one: os.makedirs would give the ones in between whatever mode the umask leaves.
+        for path in (os.path.dirname(self._directory), self._directory, self._addresses, self._containers):
+            os.makedirs(path, mode=0o700, exist_ok=True)
         return files.locked(f"{self._directory}/lock")
 
     def lease(self, id: str, wanted: str = "") -> str:
         """An address for container `id`; `wanted`, or a free one, the one after the last first.
 
-        Raises ExhaustedError, ConflictError, InvalidError for an address that is not of the subnet.
+        Raises ExhaustedError, ConflictError (the address is taken, or `id` has one), InvalidError for an address that
+        is not of the subnet, OSError; then nothing has changed.
         """
-        for address in [self._checked(wanted)] if wanted else self._candidates():
-            try:
-                os.symlink(id, f"{self._directory}/addresses/{address}")
-            except FileExistsError:
-                owner = os.readlink(f"{self._directory}/addresses/{address}")
-                raise ConflictError(f"address {address} is taken by container {owner[:12]}") from None
-            os.symlink(address, f"{self._directory}/containers/{id}")
+        if os.path.lexists(f"{self._containers}/{id}"):
+            raise ConflictError(f"container {id[:12]} is attached to {self.network} already, detach it first")
+        address = self._free(self._checked(wanted)) if wanted else self._next()
+        # In this order: whoever dies in between is known to `holders`, and `release` finds all there is.
+        os.symlink(address, f"{self._containers}/{id}")
+        try:
+            os.symlink(id, f"{self._addresses}/{address}")
             self._remember(address)
-            return address
-        count = self.network.num_addresses - 3
-        raise ExhaustedError(f"all {count} addresses of {self.network} are taken, remove containers or widen subnet")
+        except OSError:
+            self.release(id)
+            raise
+        return address
 
     def release(self, id: str) -> None:
         """Give an address back. Idempotent."""
         with suppress(FileNotFoundError):
-            address = os.readlink(f"{self._directory}/containers/{id}")
+            address = os.readlink(f"{self._containers}/{id}")
             with suppress(FileNotFoundError):
-                if os.readlink(f"{self._directory}/addresses/{address}") == id:
-                    os.unlink(f"{self._directory}/addresses/{address}")
-            os.unlink(f"{self._directory}/containers/{id}")
+                if os.readlink(f"{self._addresses}/{address}") == id:
+                    os.unlink(f"{self._addresses}/{address}")
+            os.unlink(f"{self._containers}/{id}")
 
     def holders(self) -> frozenset[str]:
         """Ids that have a lease."""
         try:
-            return frozenset(name for name in os.listdir(f"{self._directory}/containers") if ID.fullmatch(name))
+            return frozenset(name for name in os.listdir(self._containers) if ID.fullmatch(name))
         except FileNotFoundError:
             return frozenset()
 
@@ -73,15 +76,22 @@ class Pool:
             raise InvalidError(f"address {address} cannot be given to a container of {self.network}")
         return str(address)
 
-    def _candidates(self) -> Iterator[str]:
-        taken = set(os.listdir(f"{self._directory}/addresses"))
+    def _free(self, address: str) -> str:
+        with suppress(FileNotFoundError):
+            owner = os.readlink(f"{self._addresses}/{address}")
+            raise ConflictError(f"address {address} is taken by container {owner[:12]}, choose another")
+        return address
+
+    def _next(self) -> str:
+        taken = set(os.listdir(self._addresses))
         count = self.network.num_addresses - 3  # without the network, the gateway and the broadcast address
         # An address is not given again at once: peers may still remember who had it.
         start = self._last() + 1
         for step in range(count):
             address = str(self.network[2 + (start + step) % count])
             if address not in taken:
-                yield address
+                return address
+        raise ExhaustedError(f"all {count} addresses of {self.network} are taken, remove containers or widen subnet")
 
     def _last(self) -> int:
         try:

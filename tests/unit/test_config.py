@@ -118,7 +118,7 @@ def test_another_api_is_refused_before_anything_is_imported(tmp_path: Path, monk
 def test_unknown_options_name_the_nearest(tmp_path: Path) -> None:
     path = config(tmp_path, '[network.bridge]\nsubent = "10.0.0.0/24"\n')
     found = Plugins(load_config(path), str(tmp_path / "root"), str(tmp_path / "run"))
-    with pytest.raises(InvalidError, match="line 2: unknown option 'subent'.*did you mean 'subnet'"):
+    with pytest.raises(InvalidError, match=r"line 2: unknown option 'subent'.*did you mean 'subnet'"):
         found.get("network", "bridge")
 
 

@@ -1,0 +1,506 @@
+"""The network seam: the suites over every provider, and what the bridge promises beyond them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from cmanager.errors import ConflictError, ExhaustedError, HostError, InvalidError, UnsupportedError
+from cmanager.linux import netns
+from cmanager.model import Context, Endpoint
+from cmanager.seams import Network
+from cmanager.testing.network import (
+    ENDPOINT,
+    Box,
+    IsolatedSuite,
+    LinkSuite,
+    NetworkSuite,
+    container_id,
+    fresh_host,
+    links,
+    reach,
+    traces,
+    within,
+)
+from cmanager_bridge import Options
+from cmanager_bridge import cmanager_networks as bridge_networks
+from cmanager_hostnet import cmanager_networks as null_networks
+
+pytestmark = pytest.mark.root
+
+FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def make(kind: str, run: Path, **options: Any) -> Network:
+    """A provider by its name, with its run directory at `run`."""
+    offered = {p.name: p for p in (*bridge_networks(), *null_networks())}[kind]
+    context = Context(state_dir=str(run), run_dir=str(run), root=str(run), shipped="")
+    made: Network = offered.factory(context, offered.options(**options) if offered.options else None)
+    return made
+
+
+class TestBridge(LinkSuite):
+    @pytest.fixture
+    def provider(self, host: None, tmp_path: Path) -> Network:
+        return make("bridge", tmp_path / "run")
+
+
+class TestHost(NetworkSuite):
+    @pytest.fixture
+    def provider(self, host: None, tmp_path: Path) -> Network:
+        return make("host", tmp_path / "run")
+
+
+class TestNone(IsolatedSuite):
+    @pytest.fixture
+    def provider(self, host: None, tmp_path: Path) -> Network:
+        return make("none", tmp_path / "run")
+
+
+@pytest.fixture
+def host() -> Iterator[None]:
+    with fresh_host():
+        yield
+
+
+@pytest.fixture
+def box(host: None, tmp_path: Path) -> Iterator[Callable[[int], Box]]:
+    made: list[str] = []
+
+    def pinned(number: int) -> Box:
+        path = str(tmp_path / f"netns-{number}")
+        netns.pin(path)
+        made.append(path)
+        return Box(container_id(number), path)
+
+    yield pinned
+    for path in made:
+        netns.unpin(path)
+
+
+@pytest.fixture
+def bridge(host: None, tmp_path: Path) -> Network:
+    return make("bridge", tmp_path / "run")
+
+
+def attach(network: Network, box: Box, address: str = "") -> str:
+    """Attach, and the address that came of it."""
+    return network.attach(box.id, box.path, Endpoint("box", address=address)).addresses[0].partition("/")[0]
+
+
+def run(*commands: str) -> None:
+    for command in commands:
+        subprocess.run(command.split(), check=True)
+
+
+def run_batch(lines: list[str]) -> None:
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True)
+
+
+def test_host_shares_and_none_separates(host: None, tmp_path: Path) -> None:
+    """Only `host` asks the core for no namespace."""
+    assert {name: make(name, tmp_path).isolated for name in ("bridge", "host", "none")} == {
+        "bridge": True,
+        "host": False,
+        "none": True,
+    }
+
+
+def test_none_is_loopback_only(box: Callable[[int], Box], tmp_path: Path) -> None:
+    one = box(1)
+    make("none", tmp_path).attach(one.id, one.path, ENDPOINT)
+    assert list(links(one.path)) == ["lo"]
+    assert "UP" in links(one.path)["lo"]["flags"]
+
+
+# -- options ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("subnet", "10.88.0.0/31", "subnet: 10.88.0.0/31 has no room"),
+        ("subnet", "10.88.0.1/16", "subnet: 10.88.0.1/16 has host bits set"),
+        ("subnet", "fd00::/64", "subnet: "),
+        ("subnet", 10, "subnet: "),
+        ("name", "", "name: '' cannot name a bridge"),
+        ("name", "a-name-that-is-too-long", "name: "),
+        ("name", 'x"; flush ruleset', "name: "),
+        ("name", "br0\n", "name: "),
+        ("mtu", 67, "mtu: 67 is neither 0"),
+        ("mtu", 65536, "mtu: 65536"),
+        ("mtu", -1, "mtu: -1"),
+        ("mtu", "1500", "mtu: '1500'"),
+        ("dns", "192.0.2.53", "dns: '192.0.2.53' is no list"),
+        ("dns", ("resolver",), "dns: 'resolver' does not appear to be"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(option: str, value: Any, text: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        Options(**{option: value})
+    assert str(caught.value).startswith(text)
+
+
+def test_options_are_applied(box: Callable[[int], Box], tmp_path: Path) -> None:
+    one = box(1)
+    network = make("bridge", tmp_path / "run", subnet="10.99.7.0/28", name="br.x_1", mtu=1400, dns=("192.0.2.53",))
+    said = network.attach(one.id, one.path, ENDPOINT)
+    assert (said.addresses, said.gateway, said.dns) == (("10.99.7.2/28",), "10.99.7.1", ("192.0.2.53",))
+    assert said.routes == (("0.0.0.0/0", "10.99.7.1"),)
+    assert links(one.path)["eth0"]["mtu"] == 1400
+    assert links()["br.x_1"]["mtu"] == 1400
+    network.detach(one.id, one.path)
+
+
+# -- addresses ----------------------------------------------------------------------------------------------------
+
+
+def test_an_address_is_not_given_again_at_once(bridge: Network, box: Callable[[int], Box]) -> None:
+    one, two = box(1), box(2)
+    assert attach(bridge, one) == "10.88.0.2"
+    assert attach(bridge, two) == "10.88.0.3"
+    bridge.detach(one.id, one.path)
+    assert attach(bridge, one) == "10.88.0.4"
+    bridge.detach(one.id, one.path)
+    bridge.detach(two.id, two.path)
+    assert attach(bridge, one) == "10.88.0.5", "also when all had gone"
+    bridge.detach(one.id, one.path)
+
+
+def test_a_full_pool(box: Callable[[int], Box], tmp_path: Path) -> None:
+    """All but network, gateway and broadcast address are given; then the text names subnet and remedy."""
+    network = make("bridge", tmp_path / "run", subnet="10.99.0.0/29")
+    boxes = [box(number) for number in range(6)]
+    given = [attach(network, one) for one in boxes[:5]]
+    assert given == [f"10.99.0.{last}" for last in range(2, 7)]
+    full = traces()
+    with pytest.raises(ExhaustedError, match=r"all 5 addresses of 10\.99\.0\.0/29 are taken, remove containers or"):
+        attach(network, boxes[5])
+    assert traces() == full
+    assert len(network.owned()) == 5
+    network.detach(boxes[2].id, boxes[2].path)
+    assert attach(network, boxes[5]) == "10.99.0.4"
+    for one in boxes:
+        network.detach(one.id, one.path)
+
+
+@pytest.mark.parametrize("address", ["10.88.0.0", "10.88.0.1", "10.88.255.255", "10.89.0.1", "10.88.0.2/16", "::1"])
+def test_addresses_that_no_container_may_have(bridge: Network, box: Callable[[int], Box], address: str) -> None:
+    one, before = box(1), traces()
+    with pytest.raises(InvalidError):
+        attach(bridge, one, address)
+    assert traces() == before
+    assert bridge.owned() == frozenset()
+
+
+def test_a_taken_address_names_its_owner(bridge: Network, box: Callable[[int], Box]) -> None:
+    one, two = box(1), box(2)
+    attach(bridge, one, "10.88.3.4")
+    with pytest.raises(ConflictError, match=rf"address 10\.88\.3\.4 is taken by container {one.id[:12]}"):
+        attach(bridge, two, "10.88.3.4")
+    bridge.detach(one.id, one.path)
+
+
+def test_attached_twice(bridge: Network, box: Callable[[int], Box]) -> None:
+    """The second is refused and the first goes on working."""
+    one, two = box(1), box(2)
+    address = attach(bridge, one)
+    attach(bridge, two)
+    for wanted in ("", "10.88.3.4"):
+        with pytest.raises(ConflictError, match=r"attached to 10\.88\.0\.0/16 already, detach it first"):
+            attach(bridge, one, wanted)
+    assert reach(one.path, two.path, address) == "10.88.0.3"
+    for each in (one, two):
+        bridge.detach(each.id, each.path)
+    assert attach(bridge, one, "10.88.3.4") == "10.88.3.4", "a refused address stays free"
+    bridge.detach(one.id, one.path)
+
+
+def test_macs(bridge: Network, box: Callable[[int], Box]) -> None:
+    """From the address, or as asked for; what is none is refused."""
+    one, two = box(1), box(2)
+    assert bridge.attach(one.id, one.path, ENDPOINT).mac == "02:42:0a:58:00:02"
+    assert bridge.attach(two.id, two.path, Endpoint("two", mac="02:00:00:AB:CD:EF")).mac == "02:00:00:ab:cd:ef"
+    assert links(two.path)["eth0"]["address"] == "02:00:00:ab:cd:ef"
+    three = box(3)
+    for wrong in ("mac", "02:00:00:00:00", "01:00:5e:00:00:01"):
+        with pytest.raises(InvalidError, match="is no MAC of a container"):
+            bridge.attach(three.id, three.path, Endpoint("three", mac=wrong))
+    assert bridge.owned() == {one.id, two.id}
+    for each in (one, two):
+        bridge.detach(each.id, each.path)
+
+
+# -- the bridge and its rules -------------------------------------------------------------------------------------
+
+
+def tables() -> str:
+    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+
+
+def test_first_and_last(bridge: Network, box: Callable[[int], Box]) -> None:
+    """The first container brings bridge, table and forwarding, the last takes them away."""
+    one, two = box(1), box(2)
+    before = traces()
+    attach(bridge, one)
+    attach(bridge, two)
+    assert links()["cmanager0"]["addr_info"][0]["local"] == "10.88.0.1"
+    assert tables() == "table ip cmanager_cmanager0\n"
+    assert FORWARD.read_text(encoding="ascii") == "1\n"
+    bridge.detach(one.id, one.path)
+    assert "cmanager0" in links()
+    assert tables()
+    bridge.detach(two.id, two.path)
+    assert "cmanager0" not in links()
+    assert traces() == before
+
+
+def test_forwarding_that_was_on_stays_on(bridge: Network, box: Callable[[int], Box]) -> None:
+    FORWARD.write_text("1", encoding="ascii")
+    one = box(1)
+    attach(bridge, one)
+    bridge.detach(one.id, one.path)
+    assert FORWARD.read_text(encoding="ascii") == "1\n"
+
+
+def test_forwarding_stays_on_for_another_bridge(bridge: Network, box: Callable[[int], Box], tmp_path: Path) -> None:
+    other = make("bridge", tmp_path / "other", name="other0", subnet="10.99.0.0/24")
+    one, two = box(1), box(2)
+    attach(bridge, one)
+    attach(other, two)
+    bridge.detach(one.id, one.path)
+    assert FORWARD.read_text(encoding="ascii") == "1\n"
+    other.detach(two.id, two.path)
+
+
+def test_the_bridge_keeps_its_mac(bridge: Network, box: Callable[[int], Box]) -> None:
+    """Or the containers that stay could not reach the gateway until their caches notice."""
+    seen, boxes = set(), [box(number) for number in range(6)]
+    for one in boxes:
+        attach(bridge, one)
+        seen.add(links()["cmanager0"]["address"])
+    for one in boxes[:5]:
+        bridge.detach(one.id, one.path)
+        seen.add(links()["cmanager0"]["address"])
+    bridge.detach(boxes[5].id, boxes[5].path)
+    assert seen == {"02:42:0a:58:00:01"}
+
+
+def test_a_link_of_somebody_else_is_left_alone(bridge: Network, box: Callable[[int], Box]) -> None:
+    run("ip link add cmanager0 type bridge")
+    one, before = box(1), traces()
+    with pytest.raises(ConflictError, match=r"link cmanager0 .* set another name in \[network.bridge\]"):
+        attach(bridge, one)
+    bridge.detach(one.id, one.path)
+    assert traces() == before
+
+
+def test_two_roots_cannot_share_a_bridge(bridge: Network, box: Callable[[int], Box], tmp_path: Path) -> None:
+    """They would give the same addresses; the refused one takes nothing from the other."""
+    one, two = box(1), box(2)
+    attach(bridge, one)
+    before = traces()
+    with pytest.raises(ConflictError, match="link cmanager0"):
+        attach(make("bridge", tmp_path / "other"), two)
+    assert traces() == before
+    bridge.detach(one.id, one.path)
+
+
+def test_a_bridge_left_half_made_is_made_again(bridge: Network, box: Callable[[int], Box], tmp_path: Path) -> None:
+    """As by one who was killed after the link was there and before it had its address."""
+    one = box(1)
+    before = traces()
+    record = tmp_path / "run" / "cmanager0" / "bridge"
+    attach(bridge, one)
+    bridge.detach(one.id, one.path)
+    record.write_text("begun 0", encoding="ascii")
+    run("ip link add cmanager0 type bridge")
+    attach(bridge, one)
+    assert "10.88.0.1" in [a["local"] for a in links()["cmanager0"]["addr_info"]]
+    assert tables()
+    bridge.detach(one.id, one.path)
+    assert traces() == before
+
+
+def test_killed_anywhere(bridge: Network, box: Callable[[int], Box]) -> None:
+    """Whoever is killed at work is owned, or holds nothing; detach then leaves the host as it was."""
+    one, before = box(1), traces()
+    for action in (partial(attach, bridge, one), partial(bridge.detach, one.id, one.path)):
+        step = 1
+        while True:
+            if action.func == bridge.detach:
+                attach(bridge, one)
+            killed = killed_at(step, action)
+            held = bridge.owned()
+            assert held <= {one.id}
+            if not held:
+                assert traces() == before, f"at step {step}"
+            bridge.detach(one.id, one.path)
+            assert bridge.owned() == frozenset()
+            assert traces() == before, f"at step {step}"
+            if not killed:
+                break
+            step += 11
+        assert step > 100, "it was killed nowhere"
+
+
+def killed_at(step: int, action: Callable[[], object]) -> bool:
+    """Run `action` in a child that kills itself at the `step`th call or return in our code; False when it ended."""
+    left = step
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        nonlocal left
+        if "/cmanager" in frame.f_code.co_filename:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        sys.setprofile(watch)
+        try:
+            action()
+        finally:
+            os._exit(0 if sys.exc_info()[0] is None else 1)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL)
+    return status != 0
+
+
+def test_a_namespace_with_links_of_its_own(bridge: Network, box: Callable[[int], Box]) -> None:
+    """As on hosts whose kernel puts tunnels into every namespace: eth0 has whatever index is free."""
+    one, two = box(1), box(2)
+    run(f"nsenter --net={one.path} ip link add tunnel type veth peer name other")
+    address = attach(bridge, one)
+    attach(bridge, two)
+    assert reach(one.path, two.path, address)
+    for each in (one, two):
+        bridge.detach(each.id, each.path)
+
+
+# -- packets ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(host: None, tmp_path: Path) -> Iterator[str]:
+    """Namespace of a machine behind the host, 192.0.2.2, that knows no way back to the containers."""
+    path = str(tmp_path / "elsewhere")
+    netns.pin(path)
+    try:
+        run("ip link add toward type veth peer name back", "ip address add 192.0.2.1/30 dev toward")
+        run("ip link set toward up", f"ip link set back netns {path}")
+        inside = f"nsenter --net={path} ip"
+        run(f"{inside} link set lo up", f"{inside} address add 192.0.2.2/30 dev back", f"{inside} link set back up")
+        yield path
+    finally:
+        netns.unpin(path)
+
+
+def test_out_through_nat(bridge: Network, box: Callable[[int], Box], elsewhere: str) -> None:
+    """A container reaches what the host reaches, which sees the host."""
+    one = box(1)
+    attach(bridge, one)
+    assert reach(elsewhere, one.path, "192.0.2.2") == "192.0.2.1"
+    bridge.detach(one.id, one.path)
+
+
+def test_the_host_itself(bridge: Network, box: Callable[[int], Box]) -> None:
+    """Host and container reach each other, without NAT."""
+    one = box(1)
+    address = attach(bridge, one)
+    assert reach("", one.path, "10.88.0.1") == address
+    assert reach(one.path, "", address) == "10.88.0.1"
+    bridge.detach(one.id, one.path)
+
+
+def test_nobody_comes_in_unasked(bridge: Network, box: Callable[[int], Box], elsewhere: str) -> None:
+    """Not even a neighbour of the host who sends to the container's address through it."""
+    one = box(1)
+    address = attach(bridge, one)
+    run(f"nsenter --net={elsewhere} ip route add 10.88.0.0/16 via 192.0.2.1")
+
+    def knock() -> bool:
+        with suppress(TimeoutError), socket.create_connection((address, listener.getsockname()[1]), timeout=1):
+            return True
+        return False
+
+    with netns.entered(one.path):
+        listener = socket.create_server((address, 0))
+    with listener:
+        assert within(elsewhere, knock) is False
+        run("nft flush chain ip cmanager_cmanager0 forward")
+        assert within(elsewhere, knock) is True, "it was our rules that kept it out"
+    bridge.detach(one.id, one.path)
+
+
+# -- what the kernel and the host refuse --------------------------------------------------------------------------
+
+
+def test_a_full_bridge(bridge: Network, box: Callable[[int], Box]) -> None:
+    """The kernel gives a bridge 1023 ports; the container that would be next leaves nothing behind."""
+    one, two = box(1), box(2)
+    attach(bridge, one)
+    # Both ends of a pair on the bridge, down: 1022 ports in half a second.
+    pairs = [(f"a{number}", f"b{number}") for number in range(511)]
+    run_batch([f"link add {a} master cmanager0 type veth peer name {b}" for a, b in pairs])
+    run_batch([f"link set {b} master cmanager0" for _, b in pairs])
+    before = traces()
+    with pytest.raises(ExhaustedError, match="bridge cmanager0 has all its 1023 ports in use, remove containers"):
+        attach(bridge, two)
+    assert traces() == before
+    assert bridge.owned() == {one.id}
+    run("ip link delete a0")
+    attach(bridge, two)
+    for each in (one, two):
+        bridge.detach(each.id, each.path)
+
+
+def test_without_nft(bridge: Network, box: Callable[[int], Box], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text names the package, and nothing is left; detach still works."""
+    one, before = box(1), traces()
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nonexistent")
+        with pytest.raises(UnsupportedError, match="install the package nftables or use --network none"):
+            attach(bridge, one)
+        bridge.detach(one.id, one.path)
+    assert traces() == before
+    assert bridge.owned() == frozenset()
+
+
+def test_a_namespace_that_has_an_eth0(bridge: Network, box: Callable[[int], Box]) -> None:
+    one = box(1)
+    run(f"nsenter --net={one.path} ip link add eth0 type veth peer name eth1")
+    before = traces()
+    with pytest.raises(HostError, match="file exists"):
+        attach(bridge, one)
+    assert traces() == before
+    assert bridge.owned() == frozenset()
+
+
+def test_its_directories_are_private(bridge: Network, box: Callable[[int], Box], tmp_path: Path) -> None:
+    one = box(1)
+    attach(bridge, one)
+    bridge.detach(one.id, one.path)
+    found = [tmp_path / "run", *(path for path in (tmp_path / "run").rglob("*") if path.is_dir())]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o700}
+
+
+def test_a_directory_that_cannot_be_made(host: None, box: Callable[[int], Box], tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(b"")
+    network = make("bridge", tmp_path / "run")
+    one = box(1)
+    for call in (lambda: attach(network, one), lambda: network.detach(one.id, one.path), network.owned):
+        with pytest.raises(HostError, match=r"network cmanager0: not a directory \(errno 20\)|file exists"):
+            call()
