@@ -20,7 +20,7 @@ def command(settings: Settings, template: str) -> None:
     from .. import __version__
     from ..linux import cgroups
     from .output.gotemplate import render
-    from .output.safe import printable
+    from .output.safe import printable, printable_lines
 
     engine = settings.engine()
     states = Counter(container.status.state for container in engine.list())
@@ -45,7 +45,7 @@ def command(settings: Settings, template: str) -> None:
     if template == "json":
         click.echo(json.dumps(facts))
     elif template:
-        click.echo(render(template, facts))
+        click.echo(printable_lines(render(template, facts)))
     else:
         for key, value in facts.items():
             shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value

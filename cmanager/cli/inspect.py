@@ -20,9 +20,9 @@ def command(settings: Settings, template: str, size: bool, kind: str | None, nam
     """Show everything known of containers and images called NAMES, as a JSON array."""
     import json
 
-    from ..errors import NotFoundError
+    from ..errors import CmanagerError, NotFoundError
     from .output.gotemplate import Template
-    from .output.safe import printable
+    from .output.safe import printable, printable_lines
 
     compiled = Template(template) if template and template != "json" else None
     engine = settings.engine()
@@ -32,10 +32,13 @@ def command(settings: Settings, template: str, size: bool, kind: str | None, nam
             found.append(_look(engine, name, kind, size))
         except NotFoundError:
             print(f"cmanager: no such {kind or 'container or image'}: {printable(name)}", file=sys.stderr)
-            code = 1
+            code = code or 1
+        except CmanagerError as error:
+            print(f"cmanager: {printable(str(error))}", file=sys.stderr)
+            code = error.exit_code
     if compiled:
         for item in found:
-            click.echo(printable(compiled.render(item)).replace("\\x0a", "\n").replace("\\x09", "\t"))
+            click.echo(printable_lines(compiled.render(item)))
     elif template == "json":
         for item in found:
             click.echo(json.dumps(item))

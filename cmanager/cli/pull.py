@@ -14,7 +14,7 @@ from .main import Settings
 @click.pass_obj
 def command(settings: Settings, quiet: bool, progress: str, names: tuple[str, ...]) -> None:
     """Fetch images called NAMES from the registry and store them."""
-    from ..errors import NotFoundError
+    from ..errors import CmanagerError
     from ..model import Reference
     from .output.progress import shown
 
@@ -23,8 +23,8 @@ def command(settings: Settings, quiet: bool, progress: str, names: tuple[str, ..
     for reference in references:
         try:
             before = engine.images.resolve(str(reference)).digest
-        except NotFoundError:
-            before = ""
+        except CmanagerError:
+            before = ""  # not here, or broken, which the pull mends or tells
         with shown("none" if quiet else progress) as show:
             image = engine.pull(str(reference), show)
         if not quiet:

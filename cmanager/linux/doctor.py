@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
 import os
+import re
 import shutil
 from typing import Literal
 
@@ -33,6 +35,7 @@ def examine() -> tuple[Finding, ...]:
         _kernel(),
         *_namespaces(),
         _overlay(),
+        _idmapped(),
         *_cgroups(),
         *_capabilities(),
         _seccomp(),
@@ -50,12 +53,19 @@ def _finding(what: str, has: bool, found: str, cost: str, *, needed: bool = Fals
 
 def _kernel() -> Finding:
     release = os.uname().release
-    version = tuple(int(word) for word in release.split("-")[0].split(".")[:2])
+    version = tuple(int(word) for word in re.findall(r"\d+", release)[:2])
     if version < (5, 14):
         return Finding("kernel", "missing", release, "5.14 is needed: mount_setattr, openat2, cgroup.kill", needed=True)
     if version < (6, 8):
         return Finding("kernel", "degraded", release, "fewer than 6.8: an image may have some 200 layers")
     return Finding("kernel", "ok", release)
+
+
+def _idmapped() -> Finding:
+    # mount_setattr(2): MOUNT_ATTR_IDMAP is of 5.12, on overlayfs' layers of 5.19; none can be probed without a mount.
+    version = tuple(int(word) for word in re.findall(r"\d+", os.uname().release)[:2])
+    has = version >= (5, 19)
+    return _finding("idmapped mounts", has, "yes" if has else "no", "--userns auto fails on an image's layers")
 
 
 def _namespaces() -> tuple[Finding, ...]:
@@ -73,7 +83,10 @@ def _namespaces() -> tuple[Finding, ...]:
 def _overlay() -> Finding:
     has = "\toverlay" in _read("/proc/filesystems")
     release = os.uname().release
-    module = any(os.path.exists(f"/lib/modules/{release}/kernel/fs/overlayfs/overlay.ko{end}") for end in ("", ".xz"))
+    module = any(
+        os.path.exists(f"/lib/modules/{release}/kernel/fs/overlayfs/overlay.ko{end}")
+        for end in ("", ".xz", ".zst", ".gz")
+    )
     return _finding(
         "overlayfs", has or module, "yes" if has else "module" if module else "no", "set storage = vfs, which copies"
     )
@@ -122,9 +135,14 @@ def _capabilities() -> tuple[Finding, ...]:
 def _seccomp() -> Finding:
     actions = _read("/proc/sys/kernel/seccomp/actions_avail")
     library = ctypes.util.find_library("seccomp")
-    found = f"kernel {'yes' if actions else 'no'}, {library or 'no libseccomp'}"
-    cost = "install libseccomp2, or run with --security-opt seccomp=unconfined"
-    return _finding("seccomp", bool(actions and library), found, cost, needed=True)
+    binding = importlib.util.find_spec("pyseccomp") is not None
+    parts = (
+        f"kernel {'yes' if actions else 'no'}",
+        library or "no libseccomp",
+        "pyseccomp" if binding else "no pyseccomp",
+    )
+    cost = "install libseccomp2 and pyseccomp, or run with --security-opt seccomp=unconfined"
+    return _finding("seccomp", bool(actions and library and binding), ", ".join(parts), cost, needed=True)
 
 
 def _security_modules() -> Finding:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...model import Container, Image
+from .gofunctions import OpenMap
 from .human import rfc3339
-from .rows import state_word
+from .rows import split_reference, state_word
 
 
 def container(found: Container) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def container(found: Container) -> dict[str, Any]:
             "Entrypoint": None if request.entrypoint is None else list(request.entrypoint),
             "Image": request.image,
             "WorkingDir": request.workdir,
-            "Labels": dict(request.labels),
+            "Labels": OpenMap(request.labels),
             "StopSignal": request.stop_signal,
             "StopTimeout": request.stop_timeout,
         },
@@ -64,7 +65,7 @@ def container(found: Container) -> dict[str, Any]:
 def image(found: Image, references: list[str]) -> dict[str, Any]:
     """One element of `inspect` for an image. references: all its names."""
     config = found.config
-    repositories = dict.fromkeys(reference.rpartition(":")[0] or reference for reference in references)
+    repositories = dict.fromkeys(split_reference(reference)[0] for reference in references)
     return {
         "Id": found.id,
         "RepoTags": references,
@@ -72,13 +73,13 @@ def image(found: Image, references: list[str]) -> dict[str, Any]:
         "Created": found.created,
         "Config": {
             "User": config.user,
-            "ExposedPorts": {port: {} for port in config.exposed_ports},
+            "ExposedPorts": OpenMap.fromkeys(config.exposed_ports, {}),
             "Env": list(config.env),
             "Entrypoint": list(config.entrypoint) or None,
             "Cmd": list(config.cmd) or None,
-            "Volumes": {volume: {} for volume in config.volumes},
+            "Volumes": OpenMap.fromkeys(config.volumes, {}),
             "WorkingDir": config.working_dir,
-            "Labels": dict(config.labels),
+            "Labels": OpenMap(config.labels),
             "StopSignal": config.stop_signal,
         },
         "Architecture": found.architecture,
@@ -120,7 +121,7 @@ def _host_config(found: Container) -> dict[str, Any]:
         "Privileged": request.privileged,
         "ReadonlyRootfs": request.read_only,
         "SecurityOpt": list(request.security),
-        "Sysctls": dict(request.sysctls),
+        "Sysctls": OpenMap(request.sysctls),
         "ShmSize": request.shm_size,
         "Runtime": found.providers.runtime,
         "PidMode": spaces.pid,
@@ -141,7 +142,7 @@ def _host_config(found: Container) -> dict[str, Any]:
 def _network(found: Container) -> dict[str, Any]:
     link = found.status.attachment
     if link is None:
-        return {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": "", "Networks": {}}
+        return {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": "", "Networks": OpenMap()}
     address, _, prefix = (link.addresses[0] if link.addresses else "").partition("/")
     facts = {
         "IPAddress": address,
@@ -149,7 +150,7 @@ def _network(found: Container) -> dict[str, Any]:
         "Gateway": link.gateway,
         "MacAddress": link.mac,
     }
-    return {**facts, "SandboxKey": found.status.netns, "Networks": {found.request.network: facts}}
+    return {**facts, "SandboxKey": found.status.netns, "Networks": OpenMap({found.request.network: facts})}
 
 
 def _usage(found: Container) -> dict[str, Any] | None:

@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ...errors import InvalidError
 
 T = TypeVar("T")
-#: Whether an object matches the value of one filter.
-Test = Callable[[T, str], bool]
+#: Whether an object matches.
+Test = Callable[[T], bool]
+#: From a filter's value to its test; InvalidError for a value that makes no sense.
+Maker = Callable[[str], Test[T]]
 
 
-def parse(filters: Iterable[str], tests: dict[str, Test[T]]) -> Callable[[T], bool]:
-    """One predicate of all filters. tests: the known keys. InvalidError lists them for a filter that is none."""
-    wanted: dict[tuple[str, bool], list[str]] = {}
+def parse(filters: Iterable[str], makers: Mapping[str, Maker[T]]) -> Test[T]:
+    """One test of all filters. makers: the known keys. InvalidError lists them for a filter that is none."""
+    wanted: dict[tuple[str, bool], list[Test[T]]] = {}
     for text in filters:
-        key, equals, value = text.partition("=")
-        negated = key.endswith("!")
-        key = key.removesuffix("!")
-        if not equals or key not in tests:
-            raise InvalidError(f"invalid --filter {text!r}, valid filters are {', '.join(sorted(tests))}")
-        wanted.setdefault((key, negated), []).append(value)
+        key, negated, value = split(text, makers)
+        wanted.setdefault((key, negated), []).append(makers[key](value))
 
     def matches(item: T) -> bool:
-        for (key, negated), values in wanted.items():
-            if any(tests[key](item, value) for value in values) == negated:
-                return False
-        return True
+        return all(any(test(item) for test in tests) != negated for (_, negated), tests in wanted.items())
 
     return matches
+
+
+def split(text: str, known: Iterable[str]) -> tuple[str, bool, str]:
+    """Key, whether it is negated, and value of one filter."""
+    key, equals, value = text.partition("=")
+    name = key.removesuffix("!")
+    if not equals or name not in known:
+        raise InvalidError(f"invalid --filter {text!r}, valid filters are {', '.join(sorted(known))}")
+    return name, name != key, value
 
 
 def expression(text: str) -> re.Pattern[str]:
     """A regular expression of the user's, or InvalidError."""
     try:
         return re.compile(text)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise InvalidError(f"invalid regular expression {text!r}: {error}") from None
 
 
-def label(labels: dict[str, str], wanted: str) -> bool:
+def label(wanted: str) -> Test[dict[str, str]]:
     """Docker's `label=KEY` or `label=KEY=VALUE`."""
     key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
+    return lambda labels: key in labels and (not equals or labels[key] == value)
+
+
+def one_of(key: str, value: str, known: Iterable[str]) -> str:
+    """`value` if it is among the known ones, else InvalidError."""
+    if value not in known:
+        raise InvalidError(f"invalid --filter '{key}={value}', expected one of {', '.join(known)}")
+    return value

@@ -1,42 +1,45 @@
 """The part of Go's text/template that stands in people's scripts, over plain data.
 
-Fields, `json`, `index`, `range`, `if`, `with`, variables, comparisons and pipelines; anything else is refused, never
-printed raw (text/template, and the functions of docker/cli templates).
+Text, fields, pipelines, variables, `if`, `with`, `range` and comments; functions stand in `gofunctions`. Anything else
+is refused, never printed raw.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...errors import InvalidError
-from ...plugins.config import nearest
+from .goexpression import Scope, Value, parse
+from .gofunctions import kind, show
 
-_ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<number>-?\d+(?:\.\d+)?)|(?P<field>(?:\$\w*|\.)?(?:\.?\w+)(?:\.\w+)*)
-    |(?P<variable>\$\w*)|(?P<punctuation>:=|[.|(),=]))""",
-    re.VERBOSE,
+# Strings and comments may hold }}.
+_ACTION = re.compile(
+    r"""\{\{(-\s)?((?:\s*/\*.*?\*/\s*?)|(?:"(?:\\.|[^"\\])*"|`[^`]*`|[^"`}]|\}(?!\}))*?)(\s-)?\}\}""", re.DOTALL
 )
-#: Nodes of a parsed template: functions of the scope that append text.
-Scope = dict[str, Any]
+_ASSIGNMENT = re.compile(r"\s*(\$\w+)\s*(?:,\s*(\$\w+)\s*)?:=(.*)", re.DOTALL)
+_UNSUPPORTED = ("define", "template", "block", "break", "continue")
+#: A node of a parsed template: a function of the scope that appends text.
 Node = Callable[[Scope, list[str]], None]
-Value = Callable[[Scope], Any]
 
 
 class Template:
     """A parsed template. InvalidError for one that is not understood."""
 
     def __init__(self, text: str) -> None:
-        parser = _Parser(text)
-        self._nodes = parser.body(())[0]
+        try:
+            self._nodes = _Parser(text).body(())[0]
+        except RecursionError:
+            raise InvalidError("invalid template: it is nested too deeply") from None
 
     def render(self, data: Any) -> str:
         """The text for `data`; InvalidError names a field that it does not have."""
         out: list[str] = []
-        _run(self._nodes, {"$": data, ".": data}, out)
+        try:
+            _run(self._nodes, {"$": data, ".": data}, out)
+        except RecursionError:
+            raise InvalidError("invalid template: it is nested too deeply") from None
         return "".join(out)
 
 
@@ -54,35 +57,39 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
     """("text", …) and ("action", …) in turn, `{{-` and `-}}` having eaten the space beside them."""
     position, trim = 0, False
     for match in _ACTION.finditer(text):
-        before = text[position : match.start()]
-        before = before.lstrip() if trim else before
+        before = _plain(text[position : match.start()], trim)
         yield "text", before.rstrip() if match[1] else before
         yield "action", match[2].strip()
         position, trim = match.end(), bool(match[3])
-    rest = text[position:]
-    if "{{" in rest:
-        raise InvalidError(f"invalid template: {{{{ without }}}} in {text[:100]!r}")
-    yield "text", rest.lstrip() if trim else rest
+    yield "text", _plain(text[position:], trim)
+
+
+def _plain(text: str, trim: bool) -> str:
+    if "{{" in text:
+        raise InvalidError(f"invalid template: an action is not closed in {text[:100]!r}")
+    return text.lstrip() if trim else text
 
 
 class _Parser:
     """Recursive descent over the parts of a template."""
 
     def __init__(self, text: str) -> None:
-        # Docker's command line takes \t and \n of the shell's single quotes as the real thing.
-        self._parts = list(_split(text.replace("\\t", "\t").replace("\\n", "\n")))
+        self._parts = list(_split(text))
         self._next = 0
 
     def body(self, ends: tuple[str, ...]) -> tuple[list[Node], str]:
         """Nodes up to one of these words; the action that ended it."""
         nodes: list[Node] = []
         while self._next < len(self._parts):
-            kind, content = self._parts[self._next]
+            kind_, content = self._parts[self._next]
             self._next += 1
-            if kind == "text":
+            if kind_ == "text":
                 nodes.append(_text(content))
                 continue
-            word = content.partition(" ")[0]
+            found = re.match(r"\w*", content)
+            word = found[0] if found else ""
+            if word == "end" and content != word:
+                raise InvalidError(f"invalid template: {content[:100]!r}, expected {{{{end}}}}")
             if word in ends:
                 return nodes, content
             nodes += self._action(word, content)
@@ -91,7 +98,7 @@ class _Parser:
         return nodes, ""
 
     def _action(self, word: str, content: str) -> list[Node]:
-        if content.startswith("/*"):
+        if content.startswith("/*") and content.endswith("*/"):
             return []
         if word in ("if", "with"):
             return [self._choice(word, content.removeprefix(word))]
@@ -99,51 +106,63 @@ class _Parser:
             return [self._range(content.removeprefix(word))]
         if word in ("end", "else"):
             raise InvalidError(f"invalid template: {{{{{word}}}}} without a beginning")
-        if word in ("define", "template", "block", "break", "continue", "call"):
+        if word in _UNSUPPORTED:
             raise InvalidError(f"template action {word!r} is not supported")
-        variable, value = _assignment(content)
-        if variable:
-            return [_set(variable, value)]
-        return [lambda scope, out: out.append(_show(value(scope)))]
+        variables, value = _assignment(content, 1)
+        if variables:
+            return [_set(variables[0], value)]
+        return [lambda scope, out: out.append(show(value(scope)))]
 
     def _choice(self, word: str, condition: str) -> Node:
-        variable, value = _assignment(condition)
+        variables, value = _assignment(condition, 1)
         then, end = self.body(("else", "end"))
         otherwise: list[Node] = []
-        if end.startswith("else"):
+        if end != "end":
             rest = end.removeprefix("else").strip()
-            if rest.startswith("if "):
-                otherwise = [self._choice("if", rest.removeprefix("if"))]
+            if re.match(rf"{word}\b", rest):
+                otherwise = [self._choice(word, rest.removeprefix(word))]
             else:
-                otherwise = self.body(("end",))[0]
+                otherwise = self._otherwise(end)
 
         def node(scope: Scope, out: list[str]) -> None:
             found = value(scope)
-            if not _truth(found):
-                _run(otherwise, dict(scope), out)
-                return
-            inner = {**scope, variable: found} if variable else dict(scope)
-            _run(then, inner | ({".": found} if word == "with" else {}), out)
+            inner = scope | dict.fromkeys(variables, found)
+            if not found:
+                _run(otherwise, inner, out)
+            else:
+                _run(then, inner | ({".": found} if word == "with" else {}), out)
 
         return node
 
+    def _otherwise(self, end: str) -> list[Node]:
+        if end == "end":
+            return []
+        if end != "else":
+            raise InvalidError(f"invalid template: {end[:100]!r} is not supported here")
+        return self.body(("end",))[0]
+
     def _range(self, expression: str) -> Node:
-        names, equals, rest = expression.partition(":=")
-        variables = [name.strip() for name in names.split(",")] if equals else []
-        value = _pipeline(rest if equals else expression)
+        variables, value = _assignment(expression, 2)
         inside, end = self.body(("else", "end"))
-        otherwise = self.body(("end",))[0] if end.startswith("else") else []
+        otherwise = self._otherwise(end)
 
         def node(scope: Scope, out: list[str]) -> None:
-            found = value(scope)
-            pairs = sorted(found.items()) if isinstance(found, dict) else list(enumerate(found or ()))
+            pairs = _pairs(value(scope))
             for pair in pairs:
                 bound = dict(zip(variables, pair if len(variables) == 2 else pair[1:], strict=False))
                 _run(inside, {**scope, **bound, ".": pair[1]}, out)
             if not pairs:
-                _run(otherwise, scope, out)
+                _run(otherwise, dict(scope), out)
 
         return node
+
+
+def _pairs(found: Any) -> list[tuple[Any, Any]]:
+    if isinstance(found, dict):
+        return sorted(found.items())
+    if found is None or isinstance(found, list | tuple):
+        return list(enumerate(found or ()))
+    raise InvalidError(f"template: range cannot iterate over a {kind(found)}")
 
 
 def _text(content: str) -> Node:
@@ -157,191 +176,12 @@ def _set(variable: str, value: Value) -> Node:
     return node
 
 
-def _assignment(text: str) -> tuple[str, Value]:
-    name, equals, rest = text.partition(":=")
-    if equals and re.fullmatch(r"\s*\$\w+\s*", name):
-        return name.strip(), _pipeline(rest)
-    return "", _pipeline(text)
-
-
-def _pipeline(text: str) -> Value:
-    tokens = _tokens(text)
-    value, position = _pipe(tokens, 0)
-    if position != len(tokens):
-        raise InvalidError(f"invalid template expression {text.strip()!r}")
-    return value
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    found, position, stripped = [], 0, text.strip()
-    while position < len(stripped):
-        match = _TOKEN.match(stripped, position)
-        if not match or match.lastgroup is None or match.end() == position:
-            raise InvalidError(f"invalid template expression {stripped!r} at {stripped[position : position + 10]!r}")
-        found.append((match.lastgroup, match[match.lastgroup]))
-        position = match.end()
-    if not found:
-        raise InvalidError("invalid template: empty action")
-    return found
-
-
-def _pipe(tokens: list[tuple[str, str]], position: int) -> tuple[Value, int]:
-    value, position = _command(tokens, position, None)
-    while position < len(tokens) and tokens[position] == ("punctuation", "|"):
-        value, position = _command(tokens, position + 1, value)
-    return value, position
-
-
-def _command(tokens: list[tuple[str, str]], position: int, piped: Value | None) -> tuple[Value, int]:
-    """One command of a pipeline: an operand, or a function and its operands; `piped` becomes the last of them."""
-    if position >= len(tokens):
-        raise InvalidError("invalid template: an expression is missing")
-    kind, word = tokens[position]
-    if kind != "field" or word.startswith((".", "$")) or word in ("true", "false", "nil"):
-        if piped is not None:
-            raise InvalidError(f"invalid template: {word!r} is not a function")
-        return _operand(tokens, position)
-    if word not in _FUNCTIONS:
-        raise InvalidError(f"template function {word!r} is not supported{nearest(word, _FUNCTIONS)}")
-    operands, position = [], position + 1
-    while position < len(tokens) and tokens[position] not in (("punctuation", "|"), ("punctuation", ")")):
-        operand, position = _operand(tokens, position)
-        operands.append(operand)
-    if piped is not None:
-        operands.append(piped)
-    return _call(word, operands), position
-
-
-def _call(word: str, operands: list[Value]) -> Value:
-    function = _FUNCTIONS[word]
-
-    def value(scope: Scope) -> Any:
-        try:
-            return function(*(operand(scope) for operand in operands))
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-            raise InvalidError(f"template function {word!r} cannot take these values: {error}") from None
-
-    return value
-
-
-def _operand(tokens: list[tuple[str, str]], position: int) -> tuple[Value, int]:
-    kind, word = tokens[position]
-    if kind == "string":
-        text = word[1:-1] if word[0] == "`" else json.loads(word, strict=False)
-        return lambda scope: text, position + 1
-    if kind == "number":
-        number = float(word) if "." in word else int(word)
-        return lambda scope: number, position + 1
-    if (kind, word) == ("punctuation", "("):
-        value, position = _pipe(tokens, position + 1)
-        if position >= len(tokens) or tokens[position] != ("punctuation", ")"):
-            raise InvalidError("invalid template: ) is missing")
-        return value, position + 1
-    if (kind, word) == ("punctuation", "."):
-        return lambda scope: scope["."], position + 1
-    if word in ("true", "false", "nil"):
-        constant = {"true": True, "false": False, "nil": None}[word]
-        return lambda scope: constant, position + 1
-    if kind in ("field", "variable") and word.startswith((".", "$")):
-        base, *path = word.split(".")
-        return _path(base or ".", path), position + 1
-    raise InvalidError(f"invalid template: {word!r} is not a value")
-
-
-def _path(base: str, path: list[str]) -> Value:
-    def value(scope: Scope) -> Any:
-        if base not in scope:
-            raise InvalidError(f"template variable {base!r} is not set")
-        found = scope[base]
-        for name in path:
-            if not isinstance(found, dict) or name not in found:
-                known = nearest(name, found) if isinstance(found, dict) else ""
-                raise InvalidError(f"template: there is no field {name!r}{known}")
-            found = found[name]
-        return found
-
-    return value
-
-
-def _truth(value: Any) -> bool:
-    return bool(value)
-
-
-def _show(value: Any) -> str:
-    """As fmt.Print: a map as map[a:1], a list as [a b]."""
-    if value is None:
-        return "<no value>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_show(item)}" for key, item in sorted(value.items())) + "]"
-    if isinstance(value, list | tuple):
-        return "[" + " ".join(_show(item) for item in value) + "]"
-    return str(value)
-
-
-def _index(value: Any, *keys: Any) -> Any:
-    for key in keys:
-        # As in Go, a key that a map does not have is the empty value.
-        value = value.get(key, "") if isinstance(value, dict) else value[key]
-    return value
-
-
-def _and(*values: Any) -> Any:
-    return next((value for value in values if not _truth(value)), values[-1])
-
-
-def _or(*values: Any) -> Any:
-    return next((value for value in values if _truth(value)), values[-1])
-
-
-def _printf(text: str, *values: Any) -> str:
-    left = iter(values)
-
-    def one(match: re.Match[str]) -> str:
-        flags, verb = match[1], match[2]
-        if verb == "%":
-            return "%"
-        value = next(left, "")
-        if verb == "d":
-            return f"%{flags}d" % int(value)
-        if verb == "q":
-            return json.dumps(_show(value))
-        if verb == "f":
-            return f"%{flags}f" % float(value)
-        return f"%{flags}s" % _show(value)
-
-    if unknown := re.search(r"%[-+0-9.]*([^-+0-9.dqfsvx%])", text):
-        raise InvalidError(f"template: printf verb %{unknown[1]} is not supported")
-    return re.sub(r"%([-+0-9.]*)([dqfsvx%])", one, text)
-
-
-def _slice(value: Any, *bounds: int) -> Any:
-    return value[slice(*bounds)] if len(bounds) > 1 else value[bounds[0] :]
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
-    "index": _index,
-    "len": len,
-    "slice": _slice,
-    "eq": lambda first, *others: any(first == other for other in others),
-    "ne": lambda left, right: left != right,
-    "lt": lambda left, right: left < right,
-    "le": lambda left, right: left <= right,
-    "gt": lambda left, right: left > right,
-    "ge": lambda left, right: left >= right,
-    "and": _and,
-    "or": _or,
-    "not": lambda value: not _truth(value),
-    "print": lambda *values: "".join(_show(value) for value in values),
-    "println": lambda *values: " ".join(_show(value) for value in values) + "\n",
-    "printf": _printf,
-    "upper": lambda value: _show(value).upper(),
-    "lower": lambda value: _show(value).lower(),
-    "title": lambda value: _show(value).title(),
-    "join": lambda values, separator: separator.join(_show(value) for value in values),
-    "split": lambda text, separator: text.split(separator),
-    "truncate": lambda text, length: text[:length],
-    "pad": lambda text, before, after: " " * before + text + " " * after if text else text,
-}
+def _assignment(text: str, most: int) -> tuple[list[str], Value]:
+    """The variables before `:=`, at most so many, and the pipeline behind it."""
+    match = _ASSIGNMENT.fullmatch(text)
+    if not match:
+        return [], parse(text)
+    variables = [name for name in match.group(1, 2) if name]
+    if len(variables) > most:
+        raise InvalidError(f"invalid template: too many variables in {text.strip()[:100]!r}")
+    return variables, parse(match[3])

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 
 from ...errors import InvalidError
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?", re.IGNORECASE)
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d+)?) ?(?:([kmgtp])i?)?b?", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(r"(?:\d{1,12}(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MINUTE, _HOUR = 60, 3600
 
 
 def parse_size(text: str, flag: str) -> int:
     """Bytes behind "64m", "1.5g" or "512"; k, m, g, t, p are powers of 1024. InvalidError names the flag."""
     match = _SIZE.fullmatch(text.strip())
-    size = int(float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " ")) if match else 0
+    size = int(float(match[1]) * 1024 ** " kmgtp".index((match[2] or " ").lower())) if match else 0
     if not 0 < size < 2**63:
         raise InvalidError(f"invalid {flag} {text!r}, expected a size such as 64m or 1g")
     return size
@@ -27,17 +27,17 @@ def parse_size(text: str, flag: str) -> int:
 
 def parse_time(text: str, flag: str) -> float:
     """Epoch seconds behind RFC 3339, unix seconds, or a duration ago such as 10m or 1h30m."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"\d{1,15}(\.\d+)?", text, re.ASCII):
         return float(text)
     if _DURATION.fullmatch(text):
         return time.time() - sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
     try:
         # Nanoseconds are more than datetime reads.
-        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
-    except ValueError:
+        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        return (found if found.tzinfo else found.astimezone()).timestamp()
+    except (ValueError, OverflowError):
         expected = "expected RFC 3339, unix seconds or a duration such as 10m"
         raise InvalidError(f"invalid {flag} {text!r}, {expected}") from None
-    return (found if found.tzinfo else found.astimezone()).timestamp()
 
 
 def duration(seconds: float) -> str:
@@ -53,17 +53,18 @@ def duration(seconds: float) -> str:
         return "About a minute"
     if whole < _HOUR:
         return f"{whole // _MINUTE} minutes"
-    hours = round(seconds / _HOUR)
+    # Not round(): that makes 2 of 2.5.
+    hours = int(seconds / _HOUR + 0.5)
     if hours == 1:
         return "About an hour"
     if hours < 48:
         return f"{hours} hours"
-    days = whole // _DAY
+    days = hours // 24
     if days < 14:
         return f"{days} days"
     if days < 60:
         return f"{days // 7} weeks"
-    return f"{days // 30} months" if days < 730 else f"{days // 365} years"
+    return f"{days // 30} months" if days < 730 else f"{whole // _HOUR // 24 // 365} years"
 
 
 def ago(then: float, now: float) -> str:
@@ -74,10 +75,11 @@ def ago(then: float, now: float) -> str:
 def size(count: float) -> str:
     """ "4.26MB": three digits and powers of 1000, as Docker shows sizes."""
     unit, *larger = _UNITS
-    while count >= 1000 and larger:
+    # 999.6 would be shown as 1e+03 of the smaller unit.
+    while count >= 999.5 and larger:
         count /= 1000
         unit = larger.pop(0)
-    return f"{count:.3g}{unit}" if count < 1000 else f"{count:.0f}{unit}"
+    return f"{count:.3g}{unit}" if count < 999.5 else f"{count:.0f}{unit}"
 
 
 def rfc3339(seconds: float) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import click
 
-from .safe import printable
+from .safe import printable, printable_lines
 
-_GAP = 3
+#: A column is this much wider than its widest cell, and never narrower than that.
+_GAP, _NARROWEST = 3, 10
 
 
 def print_rows(
@@ -42,21 +43,24 @@ def _print_template(rows: Sequence[dict[str, str]], headers: dict[str, str], tem
     from .gotemplate import Template
 
     table = template.startswith("table ")
-    compiled = Template(template.removeprefix("table ").lstrip())
+    # Docker takes \t and \n of the shell's single quotes as the real thing here, and only here.
+    text = template.removeprefix("table ").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+    compiled = Template(text)
     known = dict(headers) if not rows else {key: headers.get(key, key.upper()) for key in rows[0]}
     lines = [compiled.render(row) for row in rows]
     if table:
-        _print_table([line.split("\t") for line in (compiled.render(known), *lines)])
+        shown = "\n".join((compiled.render(known), *lines)).split("\n")
+        _print_table([line.split("\t") for line in shown])
         return
     if not rows:
         compiled.render(known)  # a field that does not exist is an error also of an empty list
     for line in lines:
-        click.echo("\n".join("\t".join(map(printable, part.split("\t"))) for part in line.split("\n")))
+        click.echo(printable_lines(line))
 
 
 def _print_table(rows: list[list[str]]) -> None:
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[n]) for row in cells if n < len(row)) for n in range(max(map(len, cells)))]
     for row in cells:
-        padded = [cell.ljust(widths[n] + _GAP) for n, cell in enumerate(row[:-1])]
+        padded = [cell.ljust(max(widths[n] + _GAP, _NARROWEST)) for n, cell in enumerate(row[:-1])]
         click.echo("".join([*padded, row[-1]]).rstrip())

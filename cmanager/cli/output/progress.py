@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def shown(mode: str) -> Iterator[Progress]:
         yield lambda event: None
     elif mode == "json":
         yield _json
-    elif mode == "plain" or not sys.stderr.isatty():
+    elif mode == "plain" or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _Plain()
     else:
         bars = _Bars()
@@ -72,7 +73,7 @@ class _Bars:
             self._progress.console.print(_line(event), markup=False, highlight=False)
             return
         task = self._tasks.get(event.item)
-        word = _WORDS.get(event.action, event.action)
+        word = printable(event.text or _WORDS.get(event.action, event.action))
         if task is None:
             task = self._tasks[event.item] = self._progress.add_task("", item=printable(event.item), total=None)
         done = event.action in ("complete", "exists")
@@ -90,7 +91,8 @@ class _Bars:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-        columns = (TextColumn("{task.fields[item]}"), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        texts = (TextColumn(text, markup=False) for text in ("{task.fields[item]}", "{task.description}"))
+        columns = (*texts, BarColumn(), DownloadColumn())
         progress = Progress(*columns, console=Console(stderr=True))
         progress.start()
         return progress

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
+from ...errors import InvalidError, NotFoundError
 from ...model import Container, ImageEntry
 from . import filters
 from .human import ago, duration, local_time, size
@@ -25,6 +27,7 @@ CONTAINER_HEADERS = {
     "Mounts": "MOUNTS",
     "Networks": "NETWORKS",
     "LocalVolumes": "LOCAL VOLUMES",
+    "Size": "SIZE",
     "Runtime": "RUNTIME",
 }
 IMAGE_COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
@@ -38,6 +41,8 @@ IMAGE_HEADERS = {
     "Size": "SIZE",
 }
 _SHORT_ID, _SHORT_COMMAND = 12, 20
+_STATES = ("created", "running", "paused", "exited", "restarting", "removing", "dead", "stopped", "lost")
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def state_word(container: Container) -> str:
@@ -48,14 +53,14 @@ def state_word(container: Container) -> str:
 def container_row(container: Container, now: float, *, trunc: bool = True) -> dict[str, str]:
     """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command."""
     request = container.request
-    command = json.dumps(" ".join(container.argv), ensure_ascii=False)
-    if trunc and len(command) > _SHORT_COMMAND + 2:
-        command = command[:_SHORT_COMMAND] + '…"'
+    command = " ".join(container.argv)
+    if trunc and len(command) > _SHORT_COMMAND:
+        command = command[: _SHORT_COMMAND - 1] + "…"
     sources = [mount.source for mount in request.mounts if mount.is_bind]
     return {
         "ID": container.id[:_SHORT_ID] if trunc else container.id,
         "Image": request.image,
-        "Command": command,
+        "Command": json.dumps(command, ensure_ascii=False),
         "CreatedAt": local_time(container.created_at),
         "RunningFor": ago(container.created_at, now),
         "Status": status_text(container, now),
@@ -66,6 +71,7 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "Mounts": ",".join(sources),
         "Networks": request.network,
         "LocalVolumes": "0",
+        "Size": "0B",
         "Runtime": container.providers.runtime,
     }
 
@@ -84,71 +90,94 @@ def status_text(container: Container, now: float) -> str:
 
 
 def container_filters(given: Iterable[str]) -> Callable[[list[Container]], list[Container]]:
-    """What `ps --filter` keeps of a list, newest first. InvalidError for an unknown key or a bad value."""
-    bounds = [text for text in given if text.partition("=")[0] in ("before", "since")]
-    keep = filters.parse((text for text in given if text not in bounds), _TESTS)
+    """What `ps --filter` keeps of a list. InvalidError, at once, for an unknown key or a bad value.
+
+    The function it returns raises NotFoundError when `before` or `since` name none of the list.
+    """
+    wanted = tuple(given)
+    filters.parse(wanted, {**_CONTAINER_FILTERS, **dict.fromkeys(("before", "since"), _anything)})
 
     def chosen(containers: list[Container]) -> list[Container]:
-        kept = [container for container in containers if keep(container)]
-        for bound in bounds:
-            key, _, word = bound.partition("=")
-            edge = _named(containers, word)
-            if key == "before":
-                kept = [c for c in kept if c.created_at < edge.created_at]
-            else:
-                kept = [c for c in kept if c.created_at > edge.created_at]
-        return kept
+        def before(word: str) -> filters.Test[Container]:
+            edge = _named(containers, word).created_at
+            return lambda c: c.created_at < edge
+
+        def since(word: str) -> filters.Test[Container]:
+            edge = _named(containers, word).created_at
+            return lambda c: c.created_at > edge
+
+        keep = filters.parse(wanted, {**_CONTAINER_FILTERS, "before": before, "since": since})
+        return [container for container in containers if keep(container)]
 
     return chosen
 
 
-def _named(containers: list[Container], word: str) -> Container:
-    from ...errors import NotFoundError
+def _anything(value: str) -> filters.Test[Container]:
+    return lambda c: True
 
+
+def _named(containers: list[Container], word: str) -> Container:
     for container in containers:
         if word and (container.name == word or container.id.startswith(word)):
             return container
     raise NotFoundError(f"no such container: {word!r}")
 
 
-def _exited(container: Container, value: str) -> bool:
-    return container.status.state in ("stopped", "lost") and str(container.status.exit_code) == value
+def _name(value: str) -> filters.Test[Container]:
+    # Docker's names begin with a slash inside, and people anchor with it.
+    pattern = filters.expression(value)
+    return lambda c: bool(pattern.search(c.name) or pattern.search(f"/{c.name}"))
 
 
-def _status(container: Container, value: str) -> bool:
-    from ...errors import InvalidError
-
-    known = ("created", "running", "paused", "exited", "restarting", "removing", "dead", "stopped", "lost")
-    if value not in known:
-        raise InvalidError(f"invalid --filter 'status={value}', expected one of {', '.join(known)}")
-    return value in (state_word(container), container.status.state)
+def _id(value: str) -> filters.Test[Container]:
+    pattern = filters.expression(value)
+    return lambda c: bool(pattern.search(c.id))
 
 
-def _ancestor(container: Container, value: str) -> bool:
-    name = container.request.image
-    return value in (name, name.partition(":")[0], container.image_digest) or (
-        len(value) >= 4 and container.image_id.removeprefix("sha256:").startswith(value.removeprefix("sha256:"))
-    )
+def _command(value: str) -> filters.Test[Container]:
+    pattern = filters.expression(value)
+    return lambda c: bool(pattern.search(" ".join(c.argv)))
 
 
-def _volume(container: Container, value: str) -> bool:
-    return any(value in (mount.source, mount.target) for mount in container.request.mounts)
+def _exited(value: str) -> filters.Test[Container]:
+    if not re.fullmatch(r"\d{1,3}", value, re.ASCII):
+        raise InvalidError(f"invalid --filter 'exited={value}', expected an exit code")
+    return lambda c: c.status.state in ("stopped", "lost") and c.status.exit_code == int(value)
 
 
-_TESTS: dict[str, filters.Test[Container]] = {
-    "id": lambda c, value: bool(filters.expression(value).search(c.id)),
-    "name": lambda c, value: bool(filters.expression(value).search(c.name)),
-    "label": lambda c, value: filters.label(c.request.labels, value),
+def _status(value: str) -> filters.Test[Container]:
+    filters.one_of("status", value, _STATES)
+    return lambda c: value in (state_word(c), c.status.state)
+
+
+def _ancestor(value: str) -> filters.Test[Container]:
+    digits = value.removeprefix("sha256:")
+
+    def test(container: Container) -> bool:
+        name = container.request.image
+        if value in (name, split_reference(name)[0], container.image_digest):
+            return True
+        return len(digits) >= 4 and container.image_id.removeprefix("sha256:").startswith(digits)
+
+    return test
+
+
+def _label(value: str) -> filters.Test[Container]:
+    matches = filters.label(value)
+    return lambda c: matches(c.request.labels)
+
+
+_CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
+    "id": _id,
+    "name": _name,
+    "label": _label,
     "exited": _exited,
     "status": _status,
     "ancestor": _ancestor,
-    "volume": _volume,
-    "network": lambda c, value: c.request.network == value,
-    "runtime": lambda c, value: c.providers.runtime == value,
-    "command": lambda c, value: bool(filters.expression(value).search(" ".join(c.argv))),
-    # Handled beside the others, as they compare with another container.
-    "before": lambda c, value: True,
-    "since": lambda c, value: True,
+    "volume": lambda value: lambda c: any(value in (mount.source, mount.target) for mount in c.request.mounts),
+    "network": lambda value: lambda c: c.request.network == value,
+    "runtime": lambda value: lambda c: c.providers.runtime == value,
+    "command": _command,
 }
 
 
@@ -163,42 +192,57 @@ def image_row(entry: ImageEntry, now: float, *, trunc: bool = True) -> dict[str,
         "Tag": tag,
         "ID": digits[:_SHORT_ID] if trunc else image.id,
         "Digest": image.digest,
-        "CreatedSince": ago(created, now) if created else "N/A",
-        "CreatedAt": local_time(created) if created else "N/A",
+        "CreatedSince": "N/A" if created is None else ago(created, now),
+        "CreatedAt": "N/A" if created is None else local_time(created),
         "Size": size(image.size),
     }
 
 
 def image_filters(given: Iterable[str]) -> Callable[[ImageEntry], bool]:
-    """What `images --filter` keeps."""
-    return filters.parse(given, _IMAGE_TESTS)
+    """What `images --filter` keeps. InvalidError for an unknown key or a bad value."""
+    return filters.parse(given, _IMAGE_FILTERS)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
     """Repository and tag; `<none>` where there is none."""
     if not reference:
         return "<none>", "<none>"
-    repository, colon, tag = reference.rpartition(":")
-    return (repository, tag) if colon and "/" not in tag else (reference, "<none>")
+    plain = reference.partition("@")[0]
+    repository, colon, tag = plain.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (plain, "<none>")
 
 
-def created_at(text: str) -> float:
-    """Epoch seconds of an image's RFC 3339 date, 0 for none."""
+def created_at(text: str) -> float | None:
+    """Epoch seconds of an image's RFC 3339 date; None where there is none, or one that no calendar here can show."""
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return 0.0
+        seconds = datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    # An image says what it likes: the year 1 stands for "unknown", the last days of 9999 overflow in other zones.
+    return seconds if 0 <= seconds < _LATEST else None
 
 
-def _reference(entry: ImageEntry, value: str) -> bool:
+def _reference(pattern: str) -> filters.Test[ImageEntry]:
     from fnmatch import fnmatchcase
 
-    repository, _ = split_reference(entry.reference)
-    return fnmatchcase(entry.reference, value) or fnmatchcase(repository, value)
+    def test(entry: ImageEntry) -> bool:
+        return any(fnmatchcase(name, pattern) for name in (entry.reference, split_reference(entry.reference)[0]))
+
+    return test
 
 
-_IMAGE_TESTS: dict[str, filters.Test[ImageEntry]] = {
+def _dangling(value: str) -> filters.Test[ImageEntry]:
+    wanted = filters.one_of("dangling", value, ("true", "false")) == "true"
+    return lambda entry: wanted == (not entry.reference)
+
+
+def _image_label(value: str) -> filters.Test[ImageEntry]:
+    matches = filters.label(value)
+    return lambda entry: matches(entry.image.config.labels)
+
+
+_IMAGE_FILTERS: dict[str, filters.Maker[ImageEntry]] = {
     "reference": _reference,
-    "dangling": lambda entry, value: (value == "true") == (not entry.reference),
-    "label": lambda entry, value: filters.label(entry.image.config.labels, value),
+    "dangling": _dangling,
+    "label": _image_label,
 }
