@@ -74,9 +74,9 @@ class Rtnetlink:
     def add_veth(
         self, name: str, master: int, alias: str, peer: str, peer_index: int, peer_mac: str, netns: int, mtu: int = 0
     ) -> None:
-        """A veth pair: `name` here, up, on the bridge with index `master`, `peer` in the namespace behind `netns`, down.
+        """A veth pair: `name` here, up, on the bridge with index `master`; `peer` in the namespace behind `netns`.
 
-        netns: a descriptor. The kernel cannot bring the peer up before its other end exists (veth.c, ENOTCONN).
+        netns: a descriptor. The peer is down: the kernel cannot bring the peer up before its other end exists (veth.c, ENOTCONN).
         """
         size = _number(_IFLA_MTU, mtu) if mtu else b""
         other = _link(index=peer_index) + _text(_IFLA_IFNAME, peer) + size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Any
 
 from attrs import field, frozen
@@ -11,18 +12,26 @@ from attrs.validators import matches_re
 from cmanager import hookimpl
 from cmanager.model import Context, Provider
 
+_USUAL_ROOT = "/var/lib/cmanager"
+
 
 @frozen
 class Options:
-    """parent: str, the cgroup below which containers have theirs, one level, such as "/cmanager"."""
+    """parent: str, the cgroup below which containers have theirs, one level, such as "/cmanager"; "" for one that
+    belongs to the state directory, so that two managers on one host never meet."""
 
-    parent: str = field(default="/cmanager", validator=matches_re(re.compile(r"/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")))
+    parent: str = field(default="", validator=matches_re(re.compile(r"(/[A-Za-z0-9][A-Za-z0-9_.-]{0,63})?")))
 
 
 def _cgroup(context: Context, options: Any) -> Any:
     from .limiter import CgroupLimiter
 
-    return CgroupLimiter(options.parent)
+    return CgroupLimiter(options.parent or _parent(context.root))
+
+
+def _parent(root: str) -> str:
+    """ "/cmanager" for the usual root, a name of its own for any other."""
+    return "/cmanager" if root == _USUAL_ROOT else f"/cmanager-{zlib.crc32(root.encode()):08x}"
 
 
 @hookimpl

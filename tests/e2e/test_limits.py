@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,9 @@ _EATER = "x=a; while :; do x=$x$x; done"
 _BURNER = "while :; do :; done"
 
 
-def cpu_seconds(identity: str) -> float:
+def cpu_seconds(cli: Cli, identity: str) -> float:
     for hierarchy in cgroups.hierarchies():
-        directory = hierarchy.path(f"/cmanager/{identity}")
+        directory = hierarchy.path(cgroup(cli, identity))
         if "cpuacct" in hierarchy.controllers:
             with open(f"{directory}/cpuacct.usage", encoding="ascii") as file:
                 return int(file.read()) / 1e9
@@ -43,26 +45,26 @@ def test_shares_divide_one_processor_two_to_one(cli: Cli) -> None:
     for name, shares in names.items():
         options = ("--cpuset-cpus", "0", "-c", shares)
         ids[name] = cli.ok("run", "-d", "--name", name, *options, "busybox", "sh", "-c", _BURNER)
-    before = {name: cpu_seconds(id) for name, id in ids.items()}
+    before = {name: cpu_seconds(cli, id) for name, id in ids.items()}
     time.sleep(6)
-    used = {name: cpu_seconds(id) - before[name] for name, id in ids.items()}
+    used = {name: cpu_seconds(cli, id) - before[name] for name, id in ids.items()}
     assert 1.7 <= used["heavy"] / used["light"] <= 2.3, used
 
 
 def test_alone_it_has_the_whole_processor(cli: Cli) -> None:
     identity = cli.ok("run", "-d", "--cpuset-cpus", "0", "-c", "512", "busybox", "sh", "-c", _BURNER)
-    before, began = cpu_seconds(identity), time.monotonic()
+    before, began = cpu_seconds(cli, identity), time.monotonic()
     time.sleep(4)
-    share = (cpu_seconds(identity) - before) / (time.monotonic() - began)
+    share = (cpu_seconds(cli, identity) - before) / (time.monotonic() - began)
     # Other things run on this machine too; a share of a half would show as such.
     assert share > 0.75
 
 
 def test_cpus_bound_what_it_uses(cli: Cli) -> None:
     identity = cli.ok("run", "-d", "--cpus", "0.25", "busybox", "sh", "-c", _BURNER)
-    before, began = cpu_seconds(identity), time.monotonic()
+    before, began = cpu_seconds(cli, identity), time.monotonic()
     time.sleep(3)
-    share = (cpu_seconds(identity) - before) / (time.monotonic() - began)
+    share = (cpu_seconds(cli, identity) - before) / (time.monotonic() - began)
     assert 0.15 < share < 0.3
 
 
@@ -86,13 +88,28 @@ def test_one_cgroup_per_container_named_by_its_id_and_gone_with_it(cli: Cli) -> 
     identity = cli.ok("run", "-d", "--name", "grouped", "busybox", "sleep", "1000")
     with open(f"/proc/{cli.inspect('grouped')['State']['Pid']}/cgroup", encoding="ascii") as file:
         places = {line.strip().split(":", 2)[2] for line in file}
-    assert places == {f"/cmanager/{identity}"}
+    path = cgroup(cli, identity)
+    assert path.endswith(f"/{identity}")
+    assert places == {path}
     cli.ok("kill", "grouped")
     cli.ok("wait", "grouped")
-    wait_until(lambda: not exists(identity), "its cgroups are gone")
+    wait_until(lambda: not exists(path), "its cgroups are gone")
 
 
-def exists(identity: str) -> bool:
-    import os
+def cgroup(cli: Cli, identity: str) -> str:
+    found: str = cli.inspect(identity)["Cmanager"]["Cgroup"]
+    return found
 
-    return any(os.path.exists(h.path(f"/cmanager/{identity}")) for h in cgroups.hierarchies())
+
+def exists(path: str) -> bool:
+    return any(os.path.exists(hierarchy.path(path)) for hierarchy in cgroups.hierarchies())
+
+
+def test_two_managers_on_one_host_never_meet(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("run", "-d", "--name", "safe", "busybox", "sleep", "1000")
+    other = Cli(tmp_path / "root", tmp_path / "run")
+    other.ok("gc")
+    assert cli.inspect("safe")["State"]["Running"] is True
+    other.ok("run", "--rm", "--network", "none", "busybox", "true")
+    other.ok("gc")
+    assert cli.inspect("safe")["State"]["Running"] is True
