@@ -76,7 +76,7 @@ class Rtnetlink:
     ) -> None:
         """A veth pair: `name` here, up, on the bridge with index `master`; `peer` in the namespace behind `netns`.
 
-        netns: a descriptor. The peer is down: the kernel cannot bring the peer up before its other end exists (veth.c, ENOTCONN).
+        netns: a descriptor. The peer is down: it cannot come up before its other end exists (veth.c, ENOTCONN).
         """
         size = _number(_IFLA_MTU, mtu) if mtu else b""
         other = _link(index=peer_index) + _text(_IFLA_IFNAME, peer) + size
