@@ -124,7 +124,11 @@ class _Supervisor:
         ]
 
     def _mount(self) -> None:
-        mounts.make_private_namespace()
+        try:
+            mounts.make_private_namespace()
+        except OSError as error:
+            # EINVAL: in a plain chroot the root is no mount, and no process in it can change its root (pivot_root(2)).
+            raise HostError.of("make mounts private below", "/", error) from None
         own_range = self._container.user_map
         userns = self._launch.namespaces.get("user", "") if own_range else ""
         rootfs.mount(self._launch.rootfs, self._directory, userns, own_range[0] if own_range else 0)
