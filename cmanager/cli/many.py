@@ -17,7 +17,8 @@ def for_each(words: Iterable[str], act: Callable[[str], object]) -> int:
     for word in words:
         try:
             answer = act(word)
-            click.echo(printable(word if answer is None else str(answer)))
+            for line in (word if answer is None else str(answer)).split("\n"):
+                click.echo(printable(line))
         except CmanagerError as error:
             print(f"cmanager: {printable(str(error))}", file=sys.stderr)
             code = 1

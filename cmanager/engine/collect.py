@@ -9,7 +9,7 @@ from functools import partial
 
 from attrs import frozen
 
-from ..errors import CmanagerError, ConflictError, NotFoundError
+from ..errors import CmanagerError, ConflictError, CorruptError, NotFoundError
 from ..linux import files, netns
 from ..model.names import ID
 from ..plugins import Plugins
@@ -52,8 +52,14 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler) -> Collected
     freed = images.collect(used)
     layers = set()
     for digest in used | {entry.image.digest for entry in images.entries()}:
-        with suppress(NotFoundError):
+        try:
             layers |= {layer.diff_id for layer in images.resolve(digest).layers}
+        except NotFoundError:
+            continue
+        except CorruptError as error:
+            # Its layers cannot be named, so none may be taken for useless.
+            problems.append(f"image {digest}: {error}, pull it again")
+            return Collected(tuple(sorted(done)), freed, tuple(problems))
     freed += storage.collect(frozenset(layers))
     return Collected(tuple(sorted(done)), freed, tuple(problems))
 

@@ -3,9 +3,10 @@
 documents.py  manifests, indexes and configurations, read with suspicion
 blobs.py      content under its digest
 catalogue.py  which images there are, and what they are called
-layout.py     an OCI image layout, to pull from and to build into
+layout.py     one OCI image layout; registry.py the directory of all of them
 store.py      the image seam
-recipe.py     recipes and their checks; build.py makes images of them, tarball.py, packages.py and tree.py their layers
+recipe.py     recipes and their checks; build.py makes images of them, tarball.py, packages.py and installed.py their
+              layers, workshop.py the place where that is done and put into the registry directory whole
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def _layers(context: Context, options: Any) -> Any:
     recipes = f"{context.shipped}/registry"
     checkout = os.path.exists(f"{context.shipped}/pyproject.toml")
     registry = options.registry or (recipes if checkout else f"{context.root}/registry")
-    return LayerImages(context.state_dir, context.run_dir, registry, recipes)
+    return LayerImages(context.state_dir, registry, recipes)
 
 
 @hookimpl

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ _CHUNK = 1 << 20
 class Blobs:
     """`DIRECTORY/sha256/HEX`, and `DIRECTORY/incoming` for what is being fetched.
 
-    Any number of processes may add at once; removing is the caller's to order.
+    Any number of processes and threads may add at once; removing is the caller's to order.
     """
 
     def __init__(self, directory: str) -> None:
@@ -41,16 +40,15 @@ class Blobs:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            raise NotFoundError(f"blob {digest} is not stored") from None
+            raise NotFoundError(f"blob {digest} is not stored, pull its image again") from None
         except OSError as error:
             raise HostError.of("read blob", path, error) from None
         try:
-            content = os.read(fd, limit + 1)
+            return read_document(fd, limit, path)
+        except OSError as error:
+            raise HostError.of("read blob", path, error) from None
         finally:
             os.close(fd)
-        if len(content) > limit:
-            raise CorruptError(f"{path} is larger than {limit} bytes")
-        return content
 
     def add(self, source: int, digest: str, size: int, seen: Callable[[int], None] = lambda done: None) -> None:
         """Copy a blob from the descriptor `source`, verifying it; CorruptError when it is not what was promised.
@@ -59,11 +57,15 @@ class Blobs:
         in `incoming`.
         """
         final = self.path(digest)
-        temporary = f"{self._directory}/incoming/{digest[7:]}.{os.getpid()}"
+        # Not the pid: processes of several pid namespaces, and threads, may share this directory.
+        temporary = f"{self._directory}/incoming/{digest[7:]}.{os.urandom(8).hex()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             for directory in (os.path.dirname(temporary), os.path.dirname(final)):
-                os.makedirs(directory, mode=0o700, exist_ok=True)
-            target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                if not os.path.isdir(directory):
+                    os.makedirs(directory, mode=0o700, exist_ok=True)
+                    files.sync_directory(self._directory)
+            target = os.open(temporary, flags, 0o600)
             try:
                 _copy(source, target, digest, size, seen)
                 os.fsync(target)
@@ -82,17 +84,59 @@ class Blobs:
         kept = {digest.removeprefix("sha256:") for digest in digests}
         freed = 0
         for directory in ("sha256", "incoming"):
-            with suppress(FileNotFoundError):
-                for entry in os.scandir(f"{self._directory}/{directory}"):
-                    if directory == "sha256" and entry.name in kept:
-                        continue
-                    with suppress(FileNotFoundError):
-                        freed += entry.stat(follow_symlinks=False).st_size
-                        os.unlink(entry.path)
+            path = f"{self._directory}/{directory}"
+            try:
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        if directory == "incoming" or entry.name not in kept:
+                            freed += _remove(entry)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise HostError.of("remove blobs in", path, error) from None
         return freed
+
+    def drop(self, digests: Iterable[str]) -> None:
+        """Remove these blobs; what is gone is gone. Nobody may be adding meanwhile."""
+        for digest in digests:
+            path = self.path(digest)
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise HostError.of("remove blob", path, error) from None
+
+
+def read_document(fd: int, limit: int, what: str) -> bytes:
+    """All of an open regular file, or CorruptError when it is larger than `limit`; raises OSError."""
+    size = os.fstat(fd).st_size
+    if size > limit:
+        raise CorruptError(f"{what} is larger than {limit} bytes")
+    content = os.read(fd, size + 1)
+    while chunk := os.read(fd, limit) if len(content) < size else b"":
+        content += chunk
+    if len(content) != size:
+        raise CorruptError(f"{what} changes while it is read")
+    return content
+
+
+def sha256(content: bytes) -> str:
+    """The digest of a document."""
+    import hashlib  # not needed to look an image up
+
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _remove(entry: os.DirEntry[str]) -> int:
+    size = entry.stat(follow_symlinks=False).st_size if not entry.is_dir(follow_symlinks=False) else 0
+    files.remove_tree(entry.path)
+    return size
 
 
 def _copy(source: int, target: int, digest: str, size: int, seen: Callable[[int], None]) -> None:
+    import hashlib
+
     if not stat.S_ISREG(os.fstat(source).st_mode):
         raise CorruptError(f"blob {digest} is not a regular file")
     hashed, done = hashlib.sha256(), 0

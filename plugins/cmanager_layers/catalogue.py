@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from attrs import field, frozen
 
@@ -17,7 +17,10 @@ _SCHEMA = 1
 
 @frozen
 class Names:
-    """tags: reference ("busybox:latest") to manifest digest; images: manifest digest to image id."""
+    """tags: reference ("busybox:latest", "busybox@sha256:…") to manifest digest; images: manifest digest to image id.
+
+    Every digest in `tags` is one in `images`.
+    """
 
     tags: dict[str, str] = field(factory=dict)
     images: dict[str, str] = field(factory=dict)
@@ -36,28 +39,60 @@ class Catalogue:
 
     def read(self) -> Names:
         """What is stored now; CorruptError when the file is none of ours."""
-        try:
-            with open(self._path, "rb") as file:
-                data = json.load(file)
-        except FileNotFoundError:
-            return Names()
-        except OSError as error:
-            raise HostError.of("read", self._path, error) from None
-        except ValueError as error:
-            raise CorruptError(f"{self._path} is corrupt: {error}, move it away and pull again") from None
-        if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
-            raise CorruptError(f"{self._path} is not of schema {_SCHEMA}")
-        return Names(data["tags"], data["images"])
+        return self._parse(self._content())
 
     @contextmanager
     def changing(self) -> Iterator[Names]:
-        """Hold the file; what the caller leaves in the two dicts is what it says from then on, durably."""
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        with files.locked(f"{self._directory}/images.lock"):
-            names = self.read()
+        """Hold the file; what the caller leaves in the two dicts is what it says from then on, durably.
+
+        Nothing changes when the caller raises.
+        """
+        with self.locked("images.lock"):
+            before = self._content()
+            names = self._parse(before)
             yield names
-            content = json.dumps({"schema": _SCHEMA, "tags": names.tags, "images": names.images}, sort_keys=True)
+            data = {"schema": _SCHEMA, "tags": names.tags, "images": names.images}
+            content = json.dumps(data, sort_keys=True).encode()
+            if content != before:
+                try:
+                    files.write_atomic(self._path, content, durable=True)
+                except OSError as error:
+                    raise HostError.of("write", self._path, error) from None
+
+    @contextmanager
+    def locked(self, name: str, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+        """Hold a lock of the store; False when `wait` is False and somebody else has it."""
+        path, held = f"{self._directory}/{name}", True
+        with ExitStack() as stack:
             try:
-                files.write_atomic(self._path, content.encode(), durable=True)
+                if not os.path.isdir(self._directory):
+                    os.makedirs(self._directory, mode=0o700, exist_ok=True)
+                stack.enter_context(files.locked(path, shared=shared, wait=wait))
+            except BlockingIOError:
+                held = False
             except OSError as error:
-                raise HostError.of("write", self._path, error) from None
+                raise HostError.of("lock", path, error) from None
+            yield held
+
+    def _content(self) -> bytes:
+        try:
+            with open(self._path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise HostError.of("read", self._path, error) from None
+
+    def _parse(self, content: bytes) -> Names:
+        if not content:
+            return Names()
+        try:
+            data = json.loads(content)
+        except ValueError as error:
+            raise CorruptError(f"{self._path} is not JSON: {error}, move it away and pull again") from None
+        if not isinstance(data, dict) or data.get("schema") != _SCHEMA:
+            raise CorruptError(f"{self._path} is not of schema {_SCHEMA}, move it away and pull again")
+        tags, images = data.get("tags"), data.get("images")
+        if not isinstance(tags, dict) or not isinstance(images, dict) or not set(tags.values()) <= set(images):
+            raise CorruptError(f"{self._path} contradicts itself, move it away and pull again")
+        return Names(tags, images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import os
 from typing import Any
 
 from attrs import frozen
@@ -14,12 +14,16 @@ from cmanager.model.image import DIGEST
 
 #: Larger documents are refused before they are read, as registries do.
 LIMIT = 4 << 20
+#: No honest document is nested deeper.
+_DEPTH = 32
 REF_NAME = "org.opencontainers.image.ref.name"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-_INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
+#: Media types of indexes.
+INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 _MANIFESTS = (OCI_MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
+_CONFIGS = (OCI_CONFIG, "application/vnd.docker.container.image.v1+json")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -55,7 +59,7 @@ class Configuration:
 
 def architecture() -> str:
     """This machine in the words of image-spec (GOARCH)."""
-    machine = platform.machine()
+    machine = os.uname().machine
     return _ARCHITECTURES.get(machine, machine)
 
 
@@ -67,14 +71,20 @@ def read_json(content: bytes, what: str) -> dict[str, Any]:
         raise CorruptError(f"{what} is not JSON: {str(error)[:100]}") from None
     if not isinstance(data, dict):
         raise CorruptError(f"{what} is not a JSON object")
-    return data
+    level: list[Any] = [data]
+    for _ in range(_DEPTH):
+        values = (value for part in level for value in (part.values() if isinstance(part, dict) else part))
+        level = [value for value in values if isinstance(value, dict | list)]
+        if not level:
+            return data
+    raise CorruptError(f"{what} is JSON nested deeper than {_DEPTH} levels")
 
 
 def is_index(data: dict[str, Any], media_type: str) -> bool:
     """Whether a document lists manifests; one that is both is refused (CVE-2021-41190)."""
     if "manifests" in data and ("layers" in data or "config" in data):
         raise CorruptError("an image document is manifest and index at once, it is refused")
-    return media_type in _INDEXES or "manifests" in data
+    return media_type in INDEXES or "manifests" in data
 
 
 def index(data: dict[str, Any], what: str) -> tuple[Descriptor, ...]:
@@ -86,9 +96,9 @@ def for_this_machine(entries: tuple[Descriptor, ...], what: str) -> Descriptor:
     """The entry for linux on this machine; one that names no platform fits everywhere. UnsupportedError without one."""
     wanted = ("linux", architecture())
     for entry in entries:
-        if entry.platform in (wanted, ("", "")) and entry.media_type in (*_MANIFESTS, *_INDEXES, ""):
+        if entry.platform in (wanted, ("", "")) and entry.media_type in (*_MANIFESTS, *INDEXES, ""):
             return entry
-    there = ", ".join(sorted({"/".join(entry.platform) for entry in entries})) or "nothing"
+    there = ", ".join(sorted({"/".join(entry.platform).strip("/") or "no platform" for entry in entries})) or "nothing"
     raise UnsupportedError(f"{what} has no image for linux/{wanted[1]}, it has {there}")
 
 
@@ -99,7 +109,10 @@ def manifest(data: dict[str, Any], what: str) -> Manifest:
     if data.get("mediaType", OCI_MANIFEST) not in _MANIFESTS:
         raise UnsupportedError(f"{what} is of type {str(data['mediaType'])[:100]!r}, which is no image")
     layers = tuple(_descriptor(entry, what) for entry in _list(data, "layers", what))
-    return Manifest(_descriptor(data.get("config"), what), layers)
+    config = _descriptor(data.get("config"), what)
+    if config.media_type and config.media_type not in _CONFIGS:
+        raise UnsupportedError(f"{what} has a configuration of type {config.media_type[:100]!r}, which is no image's")
+    return Manifest(config, layers)
 
 
 def configuration(data: dict[str, Any], what: str) -> Configuration:
@@ -110,7 +123,7 @@ def configuration(data: dict[str, Any], what: str) -> Configuration:
     diff_ids = _texts(rootfs.get("diff_ids"), f"{what}: rootfs.diff_ids")
     if not all(DIGEST.fullmatch(digest) for digest in diff_ids):
         raise CorruptError(f"{what}: a diff id is not a sha256 digest")
-    words = {key: _text(data.get(key), f"{what}: {key}") for key in ("architecture", "os", "created")}
+    words = {key: _word(data.get(key), f"{what}: {key}") for key in ("architecture", "os", "created")}
     return Configuration(_execution(data.get("config") or {}, what), diff_ids, **words)
 
 
@@ -125,11 +138,14 @@ def _execution(config: Any, what: str) -> ImageConfig:
         value = config.get(key) or {}
         if not isinstance(value, dict):
             raise CorruptError(f"{what}: config.{key} is not an object")
-        return tuple(value)
+        return _texts(list(value), f"{what}: config.{key}")
 
     labels = config.get("Labels") or {}
-    if not isinstance(labels, dict):
-        raise CorruptError(f"{what}: config.Labels is not an object")
+    healthcheck = config.get("Healthcheck") or {}
+    if not isinstance(labels, dict) or not isinstance(healthcheck, dict):
+        raise CorruptError(f"{what}: config.Labels and config.Healthcheck must be objects")
+    names = _texts(list(labels), f"{what}: config.Labels")
+    values = [_text(value, f"{what}: config.Labels") for value in labels.values()]
     return ImageConfig(
         entrypoint=texts("Entrypoint"),
         cmd=texts("Cmd"),
@@ -139,8 +155,8 @@ def _execution(config: Any, what: str) -> ImageConfig:
         stop_signal=_text(config.get("StopSignal"), f"{what}: config.StopSignal"),
         exposed_ports=keys("ExposedPorts"),
         volumes=keys("Volumes"),
-        labels={key: _text(value, f"{what}: config.Labels.{key}") for key, value in labels.items()},
-        healthcheck=config.get("Healthcheck") or {},
+        labels=dict(zip(names, values, strict=True)),
+        healthcheck=healthcheck,
     )
 
 
@@ -159,9 +175,9 @@ def _descriptor(data: Any, what: str) -> Descriptor:
     return Descriptor(
         digest,
         size,
-        _text(data.get("mediaType"), f"{what}: mediaType"),
-        _text(annotations.get(REF_NAME), f"{what}: {REF_NAME}"),
-        (_text(machine.get("os"), what), _text(machine.get("architecture"), what)),
+        _word(data.get("mediaType"), f"{what}: mediaType"),
+        _word(annotations.get(REF_NAME), f"{what}: {REF_NAME}"),
+        (_word(machine.get("os"), f"{what}: os"), _word(machine.get("architecture"), f"{what}: architecture")),
     )
 
 
@@ -172,17 +188,32 @@ def _list(data: dict[str, Any], key: str, what: str) -> list[Any]:
     return value
 
 
+def _word(value: Any, what: str) -> str:
+    """Text that people are shown: nothing in it reaches their terminal as a control sequence."""
+    text = _text(value, what)
+    if len(text) > 300 or not text.isprintable():
+        raise CorruptError(f"{what} has control characters or is too long: {text[:60]!r}")
+    return text
+
+
 def _text(value: Any, what: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
         raise CorruptError(f"{what} is not text")
+    # JSON can spell half a surrogate pair, which no file and no environment can hold.
+    if "\0" in value or (not value.isascii() and value.encode("utf-8", "replace").decode() != value):
+        raise CorruptError(f"{what} holds characters that no program can be given: {value[:60]!r}")
     return value
 
 
 def _texts(value: Any, what: str) -> tuple[str, ...]:
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list):
         raise CorruptError(f"{what} is not a list of texts")
+    for item in value:
+        if not isinstance(item, str):
+            raise CorruptError(f"{what} is not a list of texts")
+        _text(item, what)
     return tuple(value)

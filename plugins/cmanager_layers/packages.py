@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import shutil
 import struct
@@ -13,13 +14,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from cmanager.errors import CmanagerError, UnsupportedError
+from cmanager.errors import CmanagerError, CorruptError, UnsupportedError
 
 from .recipe import Debian
 
 _PT_INTERP = 3
 #: Made by whoever runs the container, or different each time they are made.
 _LEFT_OUT = ("dev/", "var/cache/apt/", "var/cache/ldconfig/aux-cache", "var/lib/apt/lists/", "var/log/")
+
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_HOOKS = (
+    # An identity is each machine's own.
+    ': > "$1/etc/machine-id"; rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
+    # The host may have a password for its mirror.
+    r'find "$1/etc/apt" -name "*.list" -exec sed -i -E "s#://[^/@ ]*@#://#" {} +',
+)
 
 
 def busybox() -> tuple[bytes, list[str]]:
@@ -45,33 +54,53 @@ def bootstrap(wanted: Debian, epoch: int) -> Iterator[Iterator[tuple[tarfile.Tar
     program = shutil.which("mmdebstrap")
     if not program:
         raise UnsupportedError("the recipe needs mmdebstrap, install the package mmdebstrap")
-    arguments = [program, f"--variant={wanted.variant}", "--quiet"]
+    arguments = [program, f"--variant={wanted.variant}", *(f"--customize-hook={hook}" for hook in _HOOKS)]
     if wanted.include:
         arguments.append(f"--include={','.join(wanted.include)}")
-    # An identity is each machine's own, and a source is what any reader of the image can reach.
-    arguments += ['--customize-hook=: > "$1/etc/machine-id"; rm -f "$1/etc/hostname" "$1/etc/resolv.conf"']
+    arguments += ["--", wanted.suite, "-", *_sources(wanted.suite)]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "LC_ALL": "C.UTF-8"}
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [*arguments, wanted.suite, "-"], stdout=subprocess.PIPE, stderr=errors, env=environment
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment
         )
         assert process.stdout is not None, "a pipe"
-        try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-                yield _entries(tar)
-            while process.stdout.read(1 << 16):
-                continue
-        except tarfile.TarError:
-            process.stdout.close()
-            process.wait()
-            raise _failed("mmdebstrap", errors) from None
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            code = process.wait()
-        if code != 0:
+        with process.stdout:
+            try:
+                with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+                    yield _entries(tar)
+                while process.stdout.read(1 << 16):
+                    continue
+            except tarfile.TarError as error:
+                process.terminate()
+                if process.wait() == 0:
+                    raise CorruptError(f"mmdebstrap wrote no tar archive: {error}") from None
+            except BaseException:
+                process.terminate()  # it takes down what it mounted
+                process.wait()
+                raise
+        if process.wait() != 0:
             raise _failed("mmdebstrap", errors)
+
+
+def _sources(suite: str) -> list[str]:
+    """The host's own apt sources of this Debian suite and its updates; empty when it has none: mmdebstrap's choice."""
+    if not shutil.which("apt-get"):
+        return []
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    try:
+        lines = _run(command, "/").decode("utf-8", "replace").splitlines()
+    except CmanagerError:
+        return []
+    signed = f"[signed-by={_KEYRING}] " if os.path.exists(_KEYRING) else ""
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        uri, _, rest = line.partition(" ")
+        release, _, component = rest.partition(" ")
+        if uri.startswith(("http://", "https://")) and release in (suite, f"{suite}-updates", f"{suite}-security"):
+            found.setdefault((uri, release), []).append(component)
+    if suite not in {release for _, release in found}:
+        return []
+    return [f"deb {signed}{uri} {release} {' '.join(parts)}" for (uri, release), parts in sorted(found.items())]
 
 
 def _entries(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
@@ -84,29 +113,30 @@ def _entries(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] 
 
 
 def _debian_busybox(directory: str) -> bytes | None:
-    download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "busybox-static"]
+    tool = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root"]
     try:
-        _run(download, directory)
-    except CmanagerError:
-        # A host whose package lists are empty: fetch lists of our own, the host's stay as they are.
-        os.makedirs(f"{directory}/lists/partial", exist_ok=True)
+        _run([*tool, "download", "busybox-static"], directory)
+    except CmanagerError as first:
+        # The host's package lists are empty or stale: fetch lists of our own, the host's stay as they are.
         own = ["-o", f"Dir::State::lists={directory}/lists", "-o", f"Dir::Cache={directory}/cache"]
-        os.makedirs(f"{directory}/cache/archives/partial", exist_ok=True)
-        _run(["apt-get", "-qq", *own, "-o", "APT::Sandbox::User=root", "update"], directory)
-        _run([*download[:2], *own, *download[2:]], directory)
+        for place in ("lists/partial", "cache/archives/partial"):
+            os.makedirs(f"{directory}/{place}")
+        try:
+            _run([*tool, *own, "update"], directory)
+            _run([*tool, *own, "download", "busybox-static"], directory)
+        except CmanagerError:
+            raise first from None
     packages = glob.glob(f"{directory}/busybox-static_*.deb")
     if not packages:
         return None
-    process = subprocess.run(["dpkg-deb", "--fsys-tarfile", packages[0]], capture_output=True, check=True)
-    import io
-
-    with tarfile.open(fileobj=io.BytesIO(process.stdout)) as tar:
+    archive = _run(["dpkg-deb", "--fsys-tarfile", packages[0]], directory)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:
             if member.isreg() and member.name.removeprefix("./") in ("bin/busybox", "usr/bin/busybox"):
                 found = tar.extractfile(member)
                 assert found is not None, "a regular file"
                 return found.read()
-    raise CmanagerError(f"{packages[0]} holds no busybox")
+    raise CorruptError(f"{os.path.basename(packages[0])} holds no busybox")
 
 
 def _host_busybox() -> bytes:

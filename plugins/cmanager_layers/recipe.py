@@ -11,10 +11,14 @@ from typing import Any
 import tomli
 from attrs import field, frozen
 
-from cmanager.errors import InvalidError, NotFoundError
+from cmanager.errors import HostError, InvalidError, NotFoundError
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _LAYER_KEYS = ("busybox", "debian", "cmanager", "directories", "files")
+_LISTS = {"cmd": "Cmd", "entrypoint": "Entrypoint", "env": "Env"}
+_TEXTS = {"user": "User", "workdir": "WorkingDir"}
+_WORD = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.+:~_-]*")
+_KINDS = {bool: "true or false", dict: "a table", int: "a number", list: "a list", str: "text"}
 
 
 @frozen
@@ -73,22 +77,32 @@ def load(path: str) -> Recipe:
     try:
         with open(path, "rb") as file:
             data = tomli.load(file)
+    except OSError as error:
+        raise HostError.of("read recipe", path, error) from None
     except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"{path}: not TOML: {str(error).lower()}") from None
     name = os.path.basename(path).removesuffix(".toml")
     if not _NAME.fullmatch(name):
         raise InvalidError(f"{path}: {name!r} cannot be the name of an image")
     _known(path, data, ("about", "epoch", "config", "layer"))
-    config = _get(path, data, "config", dict, {})
-    keys = {"cmd": "Cmd", "entrypoint": "Entrypoint", "env": "Env", "user": "User", "workdir": "WorkingDir"}
-    _known(path, config, (*keys, "labels"))
-    execution: dict[str, Any] = {oci: config[key] for key, oci in keys.items() if key in config}
-    if "labels" in config:
-        execution["Labels"] = _get(path, config, "labels", dict, {})
+    execution = _config(path, _get(path, data, "config", dict, {}))
     layers = tuple(_layer(path, layer) for layer in _get(path, data, "layer", list, []))
     if not layers:
         raise InvalidError(f"{path}: a recipe needs at least one [[layer]]")
     return Recipe(name, _get(path, data, "about", str, ""), _get(path, data, "epoch", int, 0), execution, layers)
+
+
+def _config(path: str, config: dict[str, Any]) -> dict[str, Any]:
+    _known(path, config, (*_LISTS, *_TEXTS, "labels"))
+    execution: dict[str, Any] = {oci: _texts(path, config, key) for key, oci in _LISTS.items() if key in config}
+    execution |= {oci: _get(path, config, key, str, "") for key, oci in _TEXTS.items() if key in config}
+    for entry in execution.get("Env", ()):
+        if "=" not in entry:
+            raise InvalidError(f"{path}: env {entry!r} is not NAME=VALUE")
+    if "labels" in config:
+        labels = _get(path, config, "labels", dict, {})
+        execution["Labels"] = {key: _get(path, labels, key, str, "") for key in labels}
+    return execution
 
 
 def _layer(path: str, data: Any) -> LayerRecipe:
@@ -99,11 +113,16 @@ def _layer(path: str, data: Any) -> LayerRecipe:
     if "debian" in data:
         table = _get(path, data, "debian", dict, {})
         _known(path, table, ("suite", "variant", "include"))
-        debian = Debian(
+        words = (
             _get(path, table, "suite", str, "stable"),
             _get(path, table, "variant", str, "minbase"),
-            tuple(_get(path, table, "include", list, [])),
+            *_texts(path, table, "include"),
         )
+        for word in words:
+            if not _WORD.fullmatch(word):
+                raise InvalidError(f"{path}: {word!r} is no name of a suite, a variant or a package")
+        debian = Debian(words[0], words[1], tuple(words[2:]))
+    files = _get(path, data, "files", dict, {})
     directories = {}
     for place, mode in _get(path, data, "directories", dict, {}).items():
         if not isinstance(mode, str) or not re.fullmatch(r"[0-7]{3,4}", mode):
@@ -114,7 +133,7 @@ def _layer(path: str, data: Any) -> LayerRecipe:
         debian=debian,
         cmanager=_place(path, data["cmanager"]) if "cmanager" in data else "",
         directories=directories,
-        files={_place(path, place): text for place, text in _get(path, data, "files", dict, {}).items()},
+        files={_place(path, place): _get(path, files, place, str, "") for place in files},
     )
 
 
@@ -126,8 +145,15 @@ def _place(path: str, place: Any) -> str:
 
 def _get(path: str, table: dict[str, Any], key: str, kind: type, default: Any) -> Any:
     value = table.get(key, default)
-    if not isinstance(value, kind):
-        raise InvalidError(f"{path}: {key} must be a {kind.__name__}, found {value!r:.60}")
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InvalidError(f"{path}: {key} must be {_KINDS[kind]}, found {repr(value)[:60]}")
+    return value
+
+
+def _texts(path: str, table: dict[str, Any], key: str) -> list[str]:
+    value: list[Any] = _get(path, table, key, list, [])
+    if not all(isinstance(item, str) for item in value):
+        raise InvalidError(f"{path}: {key} must be a list of texts, found {repr(value)[:60]}")
     return value
 
 

@@ -43,8 +43,10 @@ class Layer:
     def copy(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
         """An entry of another tarball: its kind, mode, ids and extended attributes; names of users are dropped."""
         info = tarfile.TarInfo(_plain_name(member.name))
-        info.type, info.mode, info.uid, info.gid = member.type, member.mode, member.uid, member.gid
-        info.size, info.mtime = member.size, min(int(member.mtime), self._epoch)
+        info.type = tarfile.REGTYPE if member.isreg() else member.type
+        info.mode, info.uid, info.gid = member.mode, member.uid, member.gid
+        info.size = member.size if member.isreg() else 0
+        info.mtime = min(int(member.mtime), self._epoch)
         info.linkname = _plain_name(member.linkname) if member.islnk() else member.linkname
         info.devmajor, info.devminor = member.devmajor, member.devminor
         info.pax_headers = {k: v for k, v in member.pax_headers.items() if k.startswith(_XATTR)}

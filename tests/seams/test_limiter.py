@@ -1,0 +1,82 @@
+"""The limiter seam's suite over every provider, and what the cgroup limiter alone promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmanager.model import DeviceRule, Limits
+from cmanager.oci import defaults
+from cmanager.seams import Limiter
+from cmanager.testing.limiter import LimiterSuite
+from cmanager_cgroup import bpf, v1, v2
+from cmanager_cgroup.limiter import CgroupLimiter
+
+
+@pytest.mark.root
+class TestCgroup(LimiterSuite):
+    def make(self) -> Limiter:
+        return CgroupLimiter("/cmanager-suite")
+
+
+def test_shares_keep_their_ratio_on_v2() -> None:
+    assert v2.weight(1024) == 100
+    assert v2.weight(512) == 50
+    assert v2.weight(2) == 1
+
+
+def test_memory_is_raised_in_the_order_the_kernel_wants(tmp_path: object) -> None:
+    written = v1.writes(str(tmp_path), Limits(memory=64 << 20), ("memory",))
+    assert written == [(f"{tmp_path}/memory.limit_in_bytes", str(64 << 20))]
+
+
+def decide(rules: tuple[DeviceRule, ...], kind: str, major: int, minor: int, access: str) -> bool:
+    """Run the program as the kernel would, instruction by instruction."""
+    import struct
+
+    program = bpf.compile_rules(rules)
+    wish = sum({"m": 1, "r": 2, "w": 4}[letter] for letter in access)
+    memory = {0: {"b": 1, "c": 2}[kind] | wish << 16, 4: major, 8: minor}
+    registers, at = [0] * 11, 0
+    while True:
+        code, both, offset, value = struct.unpack_from("<BBhi", program, at * 8)
+        target, source = both & 15, both >> 4
+        at += 1
+        if code == 0x61:
+            registers[target] = memory[offset]
+        elif code == 0xBF:
+            registers[target] = registers[source]
+        elif code == 0xB7:
+            registers[target] = value
+        elif code == 0x54:
+            registers[target] &= value
+        elif code == 0x74:
+            registers[target] >>= value
+        elif code == 0x55:
+            at += offset if registers[target] != value else 0
+        elif code == 0x15:
+            at += offset if registers[target] == value else 0
+        elif code == 0x95:
+            return bool(registers[0])
+
+
+@pytest.mark.parametrize(
+    ("device", "allowed"),
+    [
+        (("c", 1, 3, "rw"), True),
+        (("c", 1, 11, "r"), False),
+        (("c", 1, 11, "m"), True),
+        (("b", 8, 0, "r"), False),
+        (("b", 8, 0, "m"), True),
+        (("c", 136, 7, "rw"), True),
+        (("c", 5, 3, "rw"), False),
+    ],
+)
+def test_the_default_devices_on_v2(device: tuple[str, int, int, str], allowed: bool) -> None:
+    assert decide(defaults.DEFAULT_DEVICE_RULES, *device) is allowed
+
+
+def test_the_last_rule_that_matches_wins() -> None:
+    rules = (DeviceRule(True), DeviceRule(False, "c", 1, 3, "w"))
+    assert decide(rules, "c", 1, 3, "r") is True
+    assert decide(rules, "c", 1, 3, "rw") is False
+    assert decide((), "b", 1, 1, "rwm") is True
