@@ -16,7 +16,7 @@ _IMPORTED = (
     "mdurl",
     "pluggy",
     "pygments",
-    "pyroute2",
+    
     "pyseccomp",
     "rich",
     "tomli",
