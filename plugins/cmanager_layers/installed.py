@@ -16,7 +16,6 @@ _IMPORTED = (
     "mdurl",
     "pluggy",
     "pygments",
-    
     "pyseccomp",
     "rich",
     "tomli",
