@@ -260,12 +260,3 @@ def _make_overlay(mount: Mount, directory: str, told: OSError) -> None:
     finally:
         for fd in opened:
             os.close(fd)
-
-
-def is_mount_point(path: str) -> bool:
-    """Whether something is mounted exactly at `path` in this mount namespace; a missing path is not."""
-    try:
-        here, above = os.lstat(path), os.lstat(os.path.dirname(path))
-    except OSError:
-        return False
-    return here.st_dev != above.st_dev

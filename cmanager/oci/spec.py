@@ -7,7 +7,6 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import InvalidError, PluginError
-from ..linux import syscalls
 from ..linux.mounts import Mount
 from ..model.container import RunRequest, Ulimit
 from ..model.image import ImageConfig
@@ -214,6 +213,3 @@ def _sysctls(request: RunRequest, around: Surroundings) -> dict[str, str]:
         defaults.check_sysctl(key, own_ipc="ipc" in own, own_net="network" in own, own_uts="uts" in own)
         values[key] = value
     return values
-
-
-NAMESPACE_KINDS = tuple(syscalls.NAMESPACES)

@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ..errors import CmanagerError, CommandError, HostError
 from ..linux import syscalls
@@ -40,7 +40,6 @@ class Launch:
     rootfs: tuple[Mount, ...]
     namespaces: dict[str, str]
     hosts: str
-    warnings: tuple[str, ...] = field(default=())
 
 
 def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int) -> None:

@@ -110,7 +110,7 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
                 "userns",
                 f"pin a user namespace, root is host uid {first}",
                 do=lambda: userns_pins.pin(paths.userns(id), first, count),
-                undo=lambda: netns.unpin(paths.userns(id)),
+                undo=lambda: userns_pins.unpin(paths.userns(id)),
             )
         )
     name = network_name(container)

@@ -1,0 +1,61 @@
+"""Namespaces that outlive their makers: bound to files (namespaces(7), ip-netns(8))."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from . import syscalls
+
+
+def pin(path: str, file: str, make: Callable[[], None], settle: Callable[[int], None] = lambda pid: None) -> None:
+    """Bind a new namespace to the file `path`, which must not exist; `unpin` removes it.
+
+    file: its name under /proc/PID/ns; make: enters the new namespace, called in a forked child, so the caller's own
+    never change; settle: called in the caller with that child's pid before the namespace is bound. Raises OSError; then
+    nothing is left.
+    """
+    ready_read, ready_write = os.pipe()
+    hold_read, hold_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(hold_write)
+            make()
+            os.write(ready_write, b"0")
+            os.read(hold_read, 1)
+        except OSError as error:
+            os.write(ready_write, b"%d" % (error.errno or errno.EIO))
+        finally:
+            os._exit(0)
+    os.close(ready_write)
+    os.close(hold_read)
+    try:
+        number = int(os.read(ready_read, 16) or b"%d" % errno.EIO)
+        if number:
+            raise OSError(number, os.strerror(number), path)
+        settle(child)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            syscalls.mount(f"/proc/{child}/ns/{file}", path, "none", syscalls.MS_BIND)
+        except OSError:
+            os.unlink(path)
+            raise
+    finally:
+        os.close(ready_read)
+        os.close(hold_write)
+        os.waitpid(child, 0)
+
+
+def unpin(path: str) -> None:
+    """Undo `pin`; the namespace ends with its last process. Idempotent. Raises OSError."""
+    try:
+        syscalls.umount(path, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+    except OSError as error:
+        # EINVAL: the file is there but nothing is mounted on it (killed in between).
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+    with suppress(FileNotFoundError):
+        os.unlink(path)
