@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ CHECKOUT = Path(__file__).parent.parent
 #: The command under test: the checkout's, or an installed one that `.ci/run` names.
 COMMAND = os.environ.get("CMANAGER_TEST_COMMAND", "").split() or [sys.executable, "-m", "cmanager"]
 _TIMEOUT = 120
+_OURS = re.compile(r"/cmanager|/[0-9a-f]{64}")
 
 
 @frozen
@@ -139,7 +141,8 @@ def _cgroups() -> frozenset[str]:
     for hierarchy in cgroups.hierarchies():
         for below, names, _ in os.walk(hierarchy.mountpoint):
             found.update(f"{below}/{name}" for name in names)
-    return frozenset(found)
+    # Other programs of the machine come and go too: ours have the manager's name or a container's id in their path.
+    return frozenset(path for path in found if _OURS.search(path))
 
 
 def _processes() -> frozenset[str]:
