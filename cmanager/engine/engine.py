@@ -487,10 +487,12 @@ class Engine:
                 rootfs=made["rootfs"],
                 namespaces=steps.namespaces(self.paths, container, self.inspect),
                 hosts=self._hosts(name).path(id) if name else self._shared_hosts(container),
+                observed=self._observe is not steps.ignore,
             ),
             self.plugins,
             client,
             lock,
+            self._observe,
         )
 
     def _shared_hosts(self, container: Container) -> str:

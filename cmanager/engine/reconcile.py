@@ -81,7 +81,7 @@ class Reconciler:
             return None
         calm = attrs.evolve(status, supervisor=None, init=None, netns="", cgroup="", attachment=None)
         if verdict == "lost":
-            ended = attrs.evolve(calm, state="lost", exit_code=LOST_CODE, error="supervisor lost")
+            ended = attrs.evolve(calm, state="lost", exit_code=LOST_CODE, error=self._last_words(container.id))
         elif verdict == "rebooted":
             ended = attrs.evolve(calm, state="stopped", exit_code=REBOOTED_CODE, error="the host was restarted")
         else:
@@ -98,6 +98,13 @@ class Reconciler:
         self._plugins.get("storage", container.providers.storage).remove(container.id)
         files.remove_tree(self._store.paths.waiters(container.id))
         self._store.remove(container.id, container.name)
+
+    def _last_words(self, id: str) -> str:
+        try:
+            with open(self._store.paths.fault(id), encoding="utf-8", errors="replace") as file:
+                return f"supervisor lost: {file.read()}"
+        except OSError:
+            return "supervisor lost"
 
     def _verdict(self, status: Status) -> Verdict:
         alive = status.supervisor is not None and status.supervisor.alive()

@@ -37,6 +37,10 @@ class Paths:
         """Its OCI bundle."""
         return f"{self.run_dir(id)}/bundle"
 
+    def fault(self, id: str) -> str:
+        """What its supervisor died of, where that had time to say so."""
+        return f"{self.run_dir(id)}/fault"
+
     def hosts(self, network: str) -> str:
         """Directory of the hosts files of one network."""
         return f"{self.run_root}/hosts/{network}"

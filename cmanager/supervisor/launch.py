@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+from typing import Any
 
 from attrs import frozen
 
@@ -23,6 +24,10 @@ from ..model.image import ImageConfig
 from ..plugins import Plugins, load_config
 from ..state import Paths
 from . import seal
+from .steps import Observe
+
+#: The answer to a step that may go on; any other is why it fails.
+GO = b"\0"
 
 
 @frozen
@@ -30,7 +35,7 @@ class Launch:
     """Everything the supervisor needs, as plain data.
 
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
-    kind to path; hosts: path of the hosts file; keep: container fields the start has settled, in `container.status`.
+    kind to path; hosts: path of the hosts file; observed: whether the starter wants to hear of every step.
     """
 
     paths: Paths
@@ -40,13 +45,15 @@ class Launch:
     rootfs: tuple[Mount, ...]
     namespaces: dict[str, str]
     hosts: str
+    observed: bool = False
 
 
-def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int) -> None:
+def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int, observe: Observe) -> None:
     """Start the supervisor and return when the program runs.
 
     plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel,
     or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then.
+    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step.
     Raises what went wrong, with the exit code it stands for.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -62,13 +69,26 @@ def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: 
         if client:
             client.close()
     with ours:
-        answer = ours.recv(8192)
-    if not answer:
+        report = _report(ours, observe)
+    if report is None:
         raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
-    report = json.loads(answer)
     if report.get("error"):
         code = report["code"]
         raise CommandError(report["error"], code) if code in (126, 127) else CmanagerError(report["error"])
+
+
+def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
+    """The supervisor's last word, None when it died without one; each step on the way there waits for an answer."""
+    while answer := channel.recv(8192):
+        report: dict[str, Any] = json.loads(answer)
+        if "step" not in report:
+            return report
+        try:
+            observe(*report["step"])
+            channel.send(GO)
+        except Exception as error:
+            channel.send(str(error).encode())
+    return None
 
 
 def _single_threaded() -> bool:

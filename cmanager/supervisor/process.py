@@ -29,7 +29,7 @@ from ..oci import security, spec, users
 from ..plugins import Plugins
 from ..state import Store
 from . import etc, rootfs
-from .launch import Launch
+from .launch import GO, Launch
 from .stdio import Streams
 from .steps import Step, hostname, run, start_steps, unwind
 
@@ -44,9 +44,17 @@ def supervise(
         _detach({report.fileno(), client.fileno() if client else -1, lock})
         _Supervisor(launch, plugins, report, client, lock).run()
     except BaseException as error:
+        _keep_fault(launch, error)
         _say(report, error)
     finally:
         os._exit(0)
+
+
+def _keep_fault(launch: Launch, error: BaseException) -> None:
+    """A supervisor that ends before its container is lost: reconcile tells what it died of."""
+    text = f"{type(error).__name__}: {error}"
+    with suppress(OSError):
+        files.write_atomic(launch.paths.fault(launch.container.id), text.encode("utf-8", "replace")[:1000])
 
 
 def _detach(keep: set[int]) -> None:
@@ -102,7 +110,7 @@ class _Supervisor:
         self._store.save_status(self._id, self._status)
         made = self._steps()
         try:
-            pid = run(made)["create"]
+            pid = run(made, self._observe)["create"]
             self._announce("start")
         except BaseException as error:
             _say(self._report, error)
@@ -114,6 +122,17 @@ class _Supervisor:
         assert self._streams is not None, "made by its step"
         self._streams.until_end(pid)
         self._end(made)
+
+    def _observe(self, name: str, phase: str, seconds: float) -> None:
+        if not self._launch.observed:
+            return
+        try:
+            self._report.send(json.dumps({"step": (name, phase, seconds)}).encode())
+            answer = self._report.recv(4096)
+        except OSError:
+            return  # whoever watched is gone; the start goes on
+        if answer not in (GO, b""):
+            raise CmanagerError(answer.decode("utf-8", "replace"))
 
     def _steps(self) -> list[Step]:
         return [

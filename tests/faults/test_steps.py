@@ -12,7 +12,8 @@ from ..support import CHECKOUT, Cli, Snapshot
 
 pytestmark = pytest.mark.root
 
-STEPS = ("check", "image", "record", "rootfs", "netns", "link", "hosts", "cgroup", "supervisor")
+ENGINE = ("check", "image", "record", "rootfs", "netns", "link", "hosts", "cgroup", "supervisor")
+SUPERVISOR = ("mount", "bundle", "create", "start")
 #: Runs one container through the engine, and does `ACT` when the step named by argument enters the phase.
 _PROGRAM = """
 import os, signal, sys
@@ -26,6 +27,9 @@ def observe(name, now, seconds):
     if (name, now) == (step, phase):
         if act == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if act == "kill the supervisor":
+            os.kill(engine.store.all()[0].status.supervisor.pid, signal.SIGKILL)
+            return
         raise HostError("pretend at step", step, 5)
 
 engine = Engine(root, run_root, observe=observe)
@@ -44,9 +48,12 @@ def run(cli: Cli, step: str, phase: str, act: str) -> int:
     return done.returncode
 
 
+CASES = [(step, act) for step in ENGINE for act in ("fail", "kill")]
+CASES += [(step, act) for step in SUPERVISOR for act in ("fail", "kill", "kill the supervisor")]
+
+
 @pytest.mark.parametrize("phase", ["do", "done"])
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("act", ["fail", "kill"])
+@pytest.mark.parametrize(("step", "act"), CASES)
 def test_nothing_is_left_and_the_same_command_works(cli: Cli, step: str, phase: str, act: str) -> None:
     cli.ok("run", "--rm", "busybox", "true")  # layers and the limiter's parent are there
     before = Snapshot.take()
