@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 #: Commands that fork containers run from a sealed interpreter; a word among the arguments is enough to be careful.
-_FORKING = {"run", "start"}
+_FORKING = {"run", "start", "exec", "restart"}
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ COMMANDS = {
     "run": "create a container and start it",
     "create": "create a container",
     "start": "start containers that were created or stopped",
+    "exec": "run one more program in a running container",
+    "attach": "attach to a running container",
     "stop": "stop containers",
     "kill": "send a signal to containers",
     "rm": "remove containers",
@@ -76,11 +78,13 @@ class _Commands(click.Group):
 
             close = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f", did you mean {close[0]!r}" if close else ", see cmanager --help"
-            raise _UnknownCommand(f"{args[0][:100]!r} is not a cmanager command{hint}")
+            raise Refused(f"{args[0][:100]!r} is not a cmanager command{hint}")
         return super().resolve_command(ctx, args)
 
 
-class _UnknownCommand(click.ClickException):
+class Refused(click.ClickException):
+    """What Docker answers with 1 and not with 125."""
+
     exit_code = 1
 
 
@@ -102,7 +106,7 @@ def run(arguments: list[str]) -> int:
         result = cli.main(arguments, prog_name="cmanager", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)
-    except _UnknownCommand as error:
+    except Refused as error:
         return _fail(error.message, 1)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

@@ -11,6 +11,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("-i", "--interactive", is_flag=True, help="Keep stdin open."),
+    click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
     click.option("--rm", "remove", is_flag=True, help="Remove the container when it ends."),
     click.option("--name", default="", help="Name of the container."),
     click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set an environment variable."),
@@ -64,3 +65,23 @@ def container_options(function: F) -> F:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def attach_options(function: F) -> F:
+    """The options of commands that may stay attached, for `attached.pump`."""
+    sig_proxy = click.option(
+        "--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to a program that has no terminal."
+    )
+    return sig_proxy(detach_option(function))
+
+
+def detach_option(function: F) -> F:
+    """`--detach-keys`, which arrives as bytes."""
+    text = "Keys that leave it running, ctrl-p,ctrl-q by default."
+    return click.option("--detach-keys", default=None, help=text, callback=_parsed_keys)(function)
+
+
+def _parsed_keys(ctx: click.Context, option: click.Parameter, text: str | None) -> bytes:
+    from ..supervisor import keys
+
+    return keys.parse(keys.DEFAULT if text is None else text)

@@ -26,6 +26,7 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         user=given["user"],
         workdir=given["workdir"],
         interactive=given["interactive"],
+        tty=given["tty"],
         remove=given["remove"],
         init=given["init"],
         privileged=given["privileged"],

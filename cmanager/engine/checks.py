@@ -102,6 +102,7 @@ def _check_words(request: RunRequest) -> None:
 
 def _check_features(request: RunRequest, features: Features) -> None:
     wanted = {
+        "--tty": (request.tty, "terminal"),
         "--init": (request.init, "init"),
         "--sysctl": (request.sysctls, "sysctl"),
         "--ulimit": (request.ulimits, "rlimits"),

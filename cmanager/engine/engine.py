@@ -6,13 +6,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 import attrs
 
 from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
 from ..linux.process import Process, boot_id
-from ..model.container import Container, Providers, RunRequest, Status
+from ..model.container import Container, ExecRequest, Providers, RunRequest, Status
 from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
 from ..model.plugin import Event
@@ -21,48 +22,14 @@ from ..plugins import Plugins, load_config
 from ..state import Paths, Store
 from ..supervisor import attach, etc, launch, steps
 from ..supervisor.steps import Observe, Step
-from . import checks, logs, userns
+from . import checks, execution, logs, userns
 from .collect import Collected, collect
 from .reconcile import Reconciler
+from .session import Session
 
 
 def silent(event: PullEvent) -> None:
     """The progress that nobody sees."""
-
-
-class Session:
-    """A container that was started with its client attached.
-
-    container: as it was started. `pump` moves data and ends with the container; `close` lets it go on alone.
-    """
-
-    def __init__(self, engine: Engine, container: Container, end: socket.socket) -> None:
-        self.container = container
-        self._engine, self._end = engine, end
-
-    def pump(self, stdin: int = -1, stdout: int = 1, stderr: int = 2, *, forward_signals: bool = False) -> int:
-        """Move data between these descriptors and the container until it ends; returns its exit code.
-
-        forward_signals: pass the signals of `attach.FORWARDED` on to the container meanwhile (main thread only).
-        """
-        on_signal: Callable[[int], None] | None = None
-        if forward_signals:
-            on_signal = self._forward
-        code = attach.pump(self._end, stdin, stdout, stderr, on_signal)
-        self.close()
-        if code is not None:
-            return code
-        return self._engine.wait(self.container.id)
-
-    def close(self) -> None:
-        """Detach; the container goes on."""
-        self._end.close()
-
-    def _forward(self, number: int) -> None:
-        try:
-            self._engine.kill(self.container.id, str(number))
-        except (ConflictError, NotFoundError):
-            return  # it is ending already
 
 
 class Engine:
@@ -94,6 +61,7 @@ class Engine:
         request: RunRequest,
         *,
         attached: bool = False,
+        window: tuple[int, int] | None = None,
         progress: Progress = silent,
         created: Callable[[Container], None] = lambda container: None,
     ) -> Container | Session:
@@ -104,7 +72,7 @@ class Engine:
         container = self.create(request, progress, starting=True)
         try:
             created(container)
-            return self.start(container.id, attached=attached)
+            return self.start(container.id, attached=attached, window=window)
         except BaseException:
             if request.remove:
                 self._forget(container.id)
@@ -150,11 +118,11 @@ class Engine:
             ),
         ]
 
-    def start(self, word: str, *, attached: bool = False) -> Container | Session:
+    def start(self, word: str, *, attached: bool = False, window: tuple[int, int] | None = None) -> Container | Session:
         """Start a created or stopped container; one that runs already is left alone.
 
-        attached: return a `Session` with its standard streams. Raises CommandError (126, 127) when its program cannot
-        be executed; then everything the start made is undone.
+        attached: return a `Session` with its standard streams; window: rows and columns of its terminal. Raises
+        CommandError (126, 127) when its program cannot be executed; then everything the start made is undone.
         """
         id = self._find(word)
         self.store.initialise()
@@ -167,13 +135,48 @@ class Engine:
                     raise ConflictError(f"container {word} is running already")
                 return settled
             client, theirs = attach.channel() if attached else (None, None)
+            if client and window:
+                attach.resize(client, *window)  # it finds this size when it looks first
             try:
                 container = self._start(settled, lock, theirs)
             except BaseException:
                 if client:
                     client.close()
                 raise
-        return Session(self, container, client) if client else container
+        return self._session(container, client) if client else container
+
+    def attach(self, word: str) -> Session:
+        """Attach to a running container. Raises ConflictError when it does not run."""
+        container = self.inspect(word)
+        if container.status.state not in ("running", "paused"):
+            raise ConflictError(f"container {word} is not running, it is {container.status.state}, start it first")
+        return self._session(container, attach.connect(self.paths.attach(container.id)), late=True)
+
+    def exec(
+        self, word: str, request: ExecRequest, *, attached: bool = False, window: tuple[int, int] | None = None
+    ) -> Session | None:
+        """Run one more program in a running container; with `attached` a `Session` with its standard streams.
+
+        Returns when the program runs. Raises CommandError (126, 127) when it cannot be executed, ConflictError when the
+        container does not run, UnsupportedError when its runtime has no exec.
+        """
+        container = self.inspect(word)
+        runtime = self.plugins.get("runtime", container.providers.runtime)
+        process = execution.process(self.paths, container, runtime, request)
+        client, theirs = attach.channel() if attached else (None, None)
+        if client and window:
+            attach.resize(client, *window)
+        job = launch.ExecLaunch(self.paths, self._config, container, process, request.interactive)
+        try:
+            launch.start(job, self.plugins, theirs, -1, steps.ignore)
+        except BaseException:
+            if client:
+                client.close()
+            raise
+        self._announce("exec_start", container)
+        if client is None:
+            return None
+        return Session(container, client, tty=request.tty, send=lambda number: None, lost=_lost)
 
     def start_steps(self, container: Container) -> list[Step]:
         """The table that `start` runs, up to the supervisor."""
@@ -346,6 +349,15 @@ class Engine:
         return (*((step.name, step.text) for step in table), *end)
 
     # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _session(self, container: Container, end: socket.socket, *, late: bool = False) -> Session:
+        id = container.id
+
+        def send(number: int) -> None:
+            with suppress(ConflictError, NotFoundError):  # it is ending already
+                self.kill(id, str(number))
+
+        return Session(container, end, tty=container.request.tty, send=send, lost=lambda: self.wait(id), late=late)
 
     def _find(self, word: str) -> str:
         return self.store.find(word)
@@ -553,6 +565,10 @@ class Engine:
     def _announce(self, action: str, container: Container, **attributes: str) -> None:
         attributes |= {"name": container.name, "image": container.request.image}
         self.plugins.announce(Event("container", action, container.id, time.time(), attributes))
+
+
+def _lost() -> int:
+    raise CmanagerError("the supervisor of the exec was killed, its exit code is not known")
 
 
 def _exit_code(fd: int, container: Container) -> int:

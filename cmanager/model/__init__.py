@@ -6,7 +6,7 @@ another process.
 
 from ..linux.mounts import Mount
 from ..linux.process import Process
-from .container import Container, Namespaces, Providers, RunRequest, State, Status, Ulimit
+from .container import Container, ExecRequest, Namespaces, Providers, RunRequest, State, Status, Ulimit
 from .image import Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer
@@ -23,6 +23,7 @@ __all__ = [
     "DeviceRule",
     "Endpoint",
     "Event",
+    "ExecRequest",
     "Features",
     "Image",
     "ImageConfig",

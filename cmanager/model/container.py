@@ -69,6 +69,7 @@ class RunRequest:
     user: str = ""
     workdir: str = ""
     interactive: bool = False
+    tty: bool = False
     remove: bool = False
     init: bool = False
     privileged: bool = False
@@ -137,3 +138,17 @@ class Container:
     providers: Providers
     user_map: tuple[int, int] | None = None
     status: Status = field(factory=Status)
+
+
+@frozen
+class ExecRequest:
+    """What `exec` can ask. user, workdir: "" for the container's own; env: "KEY=value" strings to add; privileged: all
+    capabilities, and they may be gained; interactive: stdin is fed by the caller; tty: a terminal of its own."""
+
+    command: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = ""
+    interactive: bool = False
+    tty: bool = False
+    privileged: bool = False

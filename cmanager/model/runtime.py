@@ -19,11 +19,17 @@ class Bundle:
 
 @frozen
 class Stdio:
-    """Descriptors for the container's 0, 1 and 2. They stay the caller's, who closes them after `create`."""
+    """Descriptors for the container's 0, 1 and 2. They stay the caller's, who closes them after `create`.
 
-    stdin: int
-    stdout: int
-    stderr: int
+    console: where `process.terminal` is set, a connected Unix socket and the other three are -1: the runtime makes a
+    pseudoterminal in the container's own devpts and sends the descriptor of its master as SCM_RIGHTS with one byte or
+    more, before `create` (or `exec`) returns (OCI runtimes' --console-socket); -1 otherwise.
+    """
+
+    stdin: int = -1
+    stdout: int = -1
+    stderr: int = -1
+    console: int = -1
 
 
 @frozen
@@ -31,7 +37,8 @@ class Features:
     """What a runtime can honour on this host, probed and not listed by name.
 
     namespaces: kinds it can make, in OCI's words; options: subset of "init", "seccomp", "capabilities",
-    "no_new_privileges", "rlimits", "sysctl", "masked_paths", "userns", "devices", "hooks", "user", "network";
+    "no_new_privileges", "rlimits", "sysctl", "masked_paths", "userns", "devices", "hooks", "user", "network",
+    "terminal";
     version: of the program behind it; notes: lines a person should know ("PID 1 is lxc's init").
     """
 

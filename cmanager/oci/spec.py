@@ -61,7 +61,7 @@ def build(
     config: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": {
-            "terminal": False,
+            "terminal": request.tty,
             "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups), "umask": 0o022},
             "args": list(command),
             "env": environment(request, image, user, around.hostname),
@@ -100,6 +100,8 @@ def build(
 def environment(request: RunRequest, image: ImageConfig, user: User, hostname: str) -> list[str]:
     """PATH, HOSTNAME and HOME, then the image's, then the request's; the last of a name wins."""
     merged = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname, "HOME": user.home}
+    if request.tty:
+        merged["TERM"] = "xterm"
     for entry in (*image.env, *request.env):
         key, _, value = entry.partition("=")
         if not key or "\0" in entry:

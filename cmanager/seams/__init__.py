@@ -12,7 +12,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 from .image import Images, Registry
 from .limiter import Limiter
 from .network import Network
-from .runtime import Runtime
+from .runtime import Exec, Runtime
 from .storage import Storage
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
@@ -27,4 +27,4 @@ SEAMS = {
     "runtime": ("cmanager_runtimes", Runtime),
 }
 
-__all__ = ["API", "SEAMS", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage"]
+__all__ = ["API", "SEAMS", "Exec", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage"]

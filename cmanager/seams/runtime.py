@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..linux.process import Process
 from ..model.runtime import Bundle, Features, Stdio
@@ -46,5 +46,21 @@ class Runtime(Protocol):
         """Remove what `create` made, killing what still runs; never the cgroup, namespace or bundle of the core.
 
         Idempotent; callable by any process, also when the supervisor is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class Exec(Protocol):
+    """Optional: a runtime that can run one more program in a running container."""
+
+    def exec(self, bundle: Bundle, init: Process, process: dict[str, Any], stdio: Stdio) -> int:
+        """Run a program in every namespace and the cgroup of a running container; returns its pid.
+
+        bundle: the one the container was created from, whose config.json still tells its seccomp policy and cgroup;
+        init: its first process; process: an OCI process object (runtime-spec config.md, Process) with the credentials
+        and environment of the new program. Called by a single-threaded subreaper, which reaps the pid itself. Nothing
+        of the caller may be read, traced or inherited from inside on the way in (CVE-2016-9962). Raises CommandError
+        with 127 or 126 when the program cannot be executed, NotFoundError when the container is gone, HostError.
         """
         ...

@@ -37,6 +37,10 @@ class Paths:
         """Its OCI bundle."""
         return f"{self.run_dir(id)}/bundle"
 
+    def attach(self, id: str) -> str:
+        """The socket at which commands attach to it."""
+        return f"{self.run_dir(id)}/attach"
+
     def fault(self, id: str) -> str:
         """What its supervisor died of, where that had time to say so."""
         return f"{self.run_dir(id)}/fault"

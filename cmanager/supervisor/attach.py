@@ -1,8 +1,9 @@
 """Between a command and the supervisor of the container it is attached to.
 
 One SOCK_SEQPACKET socket; each packet is a letter and its payload. From the client: `0` data for stdin, empty for its
-end. From the supervisor: `1` and `2` output, `x` the exit code in decimal, which is the last packet. The client reads
-and writes its own descriptors, so that terminals, pipes and job control are the kernel's and the caller's business.
+end; `r` the window's rows and columns in decimal. From the supervisor: `1` and `2` output, `x` the exit code in
+decimal, which is the last packet. The client reads and writes its own descriptors, so that terminals, pipes and job
+control are the kernel's and the caller's business.
 """
 
 from __future__ import annotations
@@ -11,80 +12,133 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from ..errors import ConflictError, HostError
+from .keys import Detach
 
 CHUNK = 65536
-STDIN, STDOUT, STDERR, EXIT = b"0", b"1", b"2", b"x"
-FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+STDIN, STDOUT, STDERR, RESIZE, EXIT = b"0", b"1", b"2", b"r", b"x"
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
     """The client's and the supervisor's end; both close on exec."""
     client, supervisor = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    for end in (client, supervisor):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * CHUNK)
+    prepare(client)
+    prepare(supervisor)
     return client, supervisor
 
 
+def prepare(end: socket.socket) -> None:
+    """Room for some packets, so that neither side waits for the other at each."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * CHUNK)
+
+
+def connect(path: str) -> socket.socket:
+    """A channel to the supervisor that listens at `path`; ConflictError when nobody does."""
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    directory, _, name = path.rpartition("/")
+    try:
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            end.connect(f"/proc/self/fd/{fd}/{name}")
+        finally:
+            os.close(fd)
+    except (FileNotFoundError, ConnectionRefusedError):
+        end.close()
+        raise ConflictError(f"nothing listens at {path}, the container has just ended") from None
+    except OSError as error:
+        end.close()
+        raise HostError.of("attach at", path, error) from None
+    prepare(end)
+    return end
+
+
+def resize(end: socket.socket, rows: int, columns: int) -> None:
+    """Tell the size of the client's window."""
+    with suppress(OSError):
+        end.send(RESIZE + b"%d %d" % (rows, columns))
+
+
 def pump(
-    end: socket.socket, stdin: int, stdout: int, stderr: int, on_signal: Callable[[int], None] | None = None
+    end: socket.socket,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    handlers: dict[int, Callable[[int], None]],
+    detach: Detach,
 ) -> int | None:
     """Move data until the container ends; returns its exit code, or None when the supervisor vanished.
 
-    stdin: -1 for none. on_signal: called with each signal this process gets meanwhile (FORWARDED); None leaves signals
-    alone. An output nobody reads any more is dropped: the container goes on.
+    stdin: -1 for none; handlers: called with a signal that this process gets meanwhile, in the flow of the pump (main
+    thread only); detach: looks for the detach keys in what is typed and raises at their end. An output nobody reads any
+    more is dropped: the container goes on.
     """
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)
-    handlers = {}
-    old_wake = -1
-    if on_signal:
-        old_wake = signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        handlers = {number: signal.signal(number, lambda *_: None) for number in FORWARDED}
+    outputs = {STDOUT: stdout, STDERR: stderr}
     poller = select.poll()
     poller.register(end, select.POLLIN)
-    poller.register(wake_read, select.POLLIN)
     if stdin >= 0:
         poller.register(stdin, select.POLLIN)
-    outputs = {STDOUT: stdout, STDERR: stderr}
+    with _woken(handlers) as wake:
+        poller.register(wake, select.POLLIN)
+        try:
+            while True:
+                for fd, _ in poller.poll():
+                    if fd == end.fileno():
+                        packet = end.recv(CHUNK + 1)
+                        if not packet:
+                            return None
+                        kind, payload = packet[:1], packet[1:]
+                        if kind == EXIT:
+                            return int(payload)
+                        outputs[kind] = _write(outputs[kind], payload)
+                    elif fd == wake:
+                        for number in os.read(wake, 512):
+                            if number in handlers:
+                                handlers[number](number)
+                    elif not _send_stdin(end, stdin, detach):
+                        poller.unregister(stdin)
+        except ConnectionResetError:
+            return None
+
+
+@contextmanager
+def _woken(handlers: dict[int, Callable[[int], None]]) -> Iterator[int]:
+    """A descriptor that becomes readable with the numbers of signals that have handlers."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    old_wake, old = -1, {}
+    if handlers:
+        old_wake = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        old = {number: signal.signal(number, _noted) for number in handlers}
     try:
-        while True:
-            for fd, _ in poller.poll():
-                if fd == end.fileno():
-                    packet = end.recv(CHUNK + 1)
-                    if not packet:
-                        return None
-                    kind, payload = packet[:1], packet[1:]
-                    if kind == EXIT:
-                        return int(payload)
-                    outputs[kind] = _write(outputs[kind], payload)
-                elif fd == wake_read:
-                    for number in os.read(wake_read, 512):
-                        if on_signal and number in handlers:
-                            on_signal(number)
-                elif not _send_stdin(end, stdin):
-                    poller.unregister(stdin)
-    except ConnectionResetError:
-        return None
+        yield read
     finally:
-        if on_signal:
+        if handlers:
             signal.set_wakeup_fd(old_wake)
-            for number, handler in handlers.items():
+            for number, handler in old.items():
                 signal.signal(number, handler)
-        os.close(wake_read)
-        os.close(wake_write)
+        os.close(read)
+        os.close(write)
 
 
-def _send_stdin(end: socket.socket, stdin: int) -> bool:
+def _noted(number: int, frame: object) -> None:
+    """The wakeup descriptor has the number; nothing may happen between two byte codes."""
+
+
+def _send_stdin(end: socket.socket, stdin: int, detach: Detach) -> bool:
     """Pass on what can be read; False at its end."""
     try:
         data = os.read(stdin, CHUNK)
     except OSError:
         data = b""
-    with suppress(BrokenPipeError, ConnectionResetError):
-        end.send(STDIN + data)
-    return bool(data)
+    at_end = not data
+    data = detach(data)
+    if data or at_end:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            end.send(STDIN + data)
+    return not at_end
 
 
 def _write(fd: int, data: bytes) -> int:

@@ -48,11 +48,24 @@ class Launch:
     observed: bool = False
 
 
-def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int, observe: Observe) -> None:
+@frozen
+class ExecLaunch:
+    """One more program for a running container. process: the OCI process object; config: as in `Launch`."""
+
+    paths: Paths
+    config: str
+    container: Container
+    process: dict[str, Any]
+    interactive: bool
+
+
+def start(
+    launch: Launch | ExecLaunch, plugins: Plugins, client: socket.socket | None, lock: int, observe: Observe
+) -> None:
     """Start the supervisor and return when the program runs.
 
     plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel,
-    or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then.
+    or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then, or -1.
     observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step.
     Raises what went wrong, with the exit code it stands for.
     """
@@ -95,9 +108,9 @@ def _single_threaded() -> bool:
     return len(os.listdir("/proc/self/task")) == 1
 
 
-def _fork(launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int) -> None:
-    from .process import supervise
-
+def _fork(
+    launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
+) -> None:
     # Twice, so that the caller gets no child it does not know of.
     middle = os.fork()
     if middle:
@@ -105,12 +118,18 @@ def _fork(launch: Launch, plugins: Plugins, report: socket.socket, client: socke
         return
     try:
         if os.fork() == 0:
-            supervise(launch, plugins, report, client, lock)
+            if isinstance(launch, Launch):
+                from .process import supervise
+
+                supervise(launch, plugins, report, client, lock)
+            from . import execution
+
+            execution.supervise(launch, plugins, report, client)
     finally:
         os._exit(0)
 
 
-def _execute(launch: Launch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
+def _execute(launch: Launch | ExecLaunch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
     data = os.memfd_create("launch")
     executable = seal.interpreter()
     try:
@@ -119,7 +138,9 @@ def _execute(launch: Launch, report: socket.socket, client: socket.socket | None
         passed = {"launch": data, "report": report.fileno(), "client": client.fileno() if client else -1, "lock": lock}
         import subprocess
 
-        arguments = seal.command("cmanager.supervisor.launch:executed", [str(fd) for fd in passed.values()])
+        arguments = seal.command(
+            "cmanager.supervisor.launch:executed", [type(launch).__name__, *map(str, passed.values())]
+        )
         fds = [fd for fd in (*passed.values(), executable) if fd >= 0]
         subprocess.run(
             arguments,
@@ -138,9 +159,10 @@ def _execute(launch: Launch, report: socket.socket, client: socket.socket | None
 
 def executed() -> None:
     """The other side of `_execute`: read the launch and become the supervisor, twice forked."""
-    data, report, client, lock = map(int, sys.argv[1:])
+    kinds: dict[str, type[Launch] | type[ExecLaunch]] = {"Launch": Launch, "ExecLaunch": ExecLaunch}
+    data, report, client, lock = map(int, sys.argv[2:])
     with os.fdopen(data) as file:
-        launch = from_data(Launch, json.load(file))
+        launch: Launch | ExecLaunch = from_data(kinds[sys.argv[1]], json.load(file))
     for fd in (report, client, lock):
         if fd >= 0:
             os.set_inheritable(fd, False)

@@ -6,6 +6,8 @@ came, NUL and invalid UTF-8 included, so that what went in comes out.
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -17,6 +19,32 @@ class Record(NamedTuple):
     time: bytes
     stream: bytes
     data: bytes
+
+
+class Log:
+    """The log file of one container, appended to.
+
+    What cannot be written is dropped, and counted in `dropped` (bytes): a full disk never stops a container.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.dropped = 0
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def write(self, stream: bytes, chunk: bytes, now_ns: int) -> None:
+        """Append one chunk of output; raises OSError for what is no lack of space."""
+        view = memoryview(encode(stream, chunk, now_ns))
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+                raise
+            self.dropped += len(view)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
 
 
 def encode(stream: bytes, chunk: bytes, now_ns: int) -> bytes:

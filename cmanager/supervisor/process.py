@@ -6,20 +6,18 @@ command that started it.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import platform
-import signal
 import socket
 import time
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import attrs
 
 from ..errors import CmanagerError, HostError
-from ..linux import files, inroot, mounts, syscalls
+from ..linux import files, inroot, mounts
 from ..linux.process import Process, boot_id
 from ..model.container import Container, Status
 from ..model.limits import Usage
@@ -29,11 +27,11 @@ from ..oci import security, spec, users
 from ..plugins import Plugins
 from ..state import Store
 from . import etc, rootfs
+from .background import detach, say
 from .launch import GO, Launch
+from .log import Log
 from .stdio import Streams
 from .steps import Step, hostname, run, start_steps, unwind
-
-_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGTSTP)
 
 
 def supervise(
@@ -41,11 +39,11 @@ def supervise(
 ) -> NoReturn:
     """Run one container from creation to the last undo, then exit. Never raises."""
     try:
-        _detach({report.fileno(), client.fileno() if client else -1, lock})
+        detach({report.fileno(), client.fileno() if client else -1, lock})
         _Supervisor(launch, plugins, report, client, lock).run()
     except BaseException as error:
         _keep_fault(launch, error)
-        _say(report, error)
+        say(report, error)
     finally:
         os._exit(0)
 
@@ -55,38 +53,6 @@ def _keep_fault(launch: Launch, error: BaseException) -> None:
     text = f"{type(error).__name__}: {error}"
     with suppress(OSError):
         files.write_atomic(launch.paths.fault(launch.container.id), text.encode("utf-8", "replace")[:1000])
-
-
-def _detach(keep: set[int]) -> None:
-    """Leave the caller's session, terminal, directory and descriptors."""
-    os.setsid()
-    os.chdir("/")
-    os.umask(0o022)
-    null = os.open("/dev/null", os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd not in keep:
-            with suppress(OSError):
-                os.close(fd)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)
-    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-    # Pages of the parent stay shared as long as nobody writes to their reference counts.
-    gc.freeze()
-    gc.disable()
-
-
-def _say(report: socket.socket, error: BaseException | None) -> None:
-    """The one answer to whoever waits for the start; nobody may be there any more."""
-    message: dict[str, Any] = {}
-    if error is not None:
-        text = str(error) if isinstance(error, CmanagerError) else f"{type(error).__name__}: {error}"
-        message = {"error": text[:4000], "code": getattr(error, "exit_code", 125)}
-    with suppress(OSError):
-        report.send(json.dumps(message).encode())
-    report.close()
 
 
 class _Supervisor:
@@ -104,6 +70,7 @@ class _Supervisor:
         self._directory = launch.paths.bundle(self._id)
         self._status = attrs.evolve(launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id())
         self._streams: Streams | None = None
+        self._log: Log | None = None
 
     def run(self) -> None:
         """The whole life; an error before the program runs is reported and undone."""
@@ -113,11 +80,11 @@ class _Supervisor:
             pid = run(made, self._observe)["create"]
             self._announce("start")
         except BaseException as error:
-            _say(self._report, error)
+            say(self._report, error)
             if self._streams:
                 self._streams.finish(getattr(error, "exit_code", 125))
             return
-        _say(self._report, None)
+        say(self._report, None)
         os.close(self._lock)
         assert self._streams is not None, "made by its step"
         self._streams.until_end(pid)
@@ -190,8 +157,15 @@ class _Supervisor:
 
     def _create(self) -> int:
         request = self._container.request
-        log_path = f"{self._store.home(self._id)}/log"
-        self._streams = Streams(log_path, self._client, interactive=request.interactive)
+        self._log = Log(f"{self._store.home(self._id)}/log")
+        self._streams = Streams(
+            self._log,
+            self._client,
+            interactive=request.interactive,
+            terminal=request.tty,
+            once=request.interactive and not request.tty,
+        )
+        self._streams.listen(self._launch.paths.attach(self._id))
         pid: int = self._runtime.create(Bundle(self._id, self._directory), self._streams.stdio)
         self._streams.given()
         self._status = attrs.evolve(self._status, init=Process.of(pid))
@@ -211,8 +185,8 @@ class _Supervisor:
         usage = self._usage()
         assert self._streams is not None, "made by its step"
         warnings = self._status.warnings
-        if self._streams.dropped:
-            warnings = (*warnings, f"the log could not be written, {self._streams.dropped} bytes were lost")
+        if self._log and self._log.dropped:
+            warnings = (*warnings, f"the log could not be written, {self._log.dropped} bytes were lost")
         with self._store.locked(self._id):
             ended = attrs.evolve(
                 self._status,

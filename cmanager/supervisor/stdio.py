@@ -1,41 +1,83 @@
-"""The container's pipes, its log, and the client that may be attached."""
+"""The supervisor's side of a container's input and output: pipes or a terminal, the log, and whoever is attached."""
 
 from __future__ import annotations
 
-import errno
+import array
+import fcntl
 import os
 import select
 import socket
+import struct
+import termios
 import time
 from contextlib import suppress
 
+from ..errors import CmanagerError
 from ..model.runtime import Stdio
-from . import log
-from .attach import CHUNK, EXIT, STDERR, STDIN, STDOUT
+from .attach import CHUNK, EXIT, RESIZE, STDERR, STDIN, STDOUT, prepare
+from .log import Log
 
 _STREAMS = {STDOUT: b"stdout", STDERR: b"stderr"}
 
 
-class Streams:
-    """Owns the manager's ends of stdin, stdout and stderr, the log file, and the client's socket.
+class _Client:
+    """One attached command. packet: output it had no room for; it is forgotten when its socket breaks."""
 
-    interactive: whether stdin is a pipe that the client feeds; otherwise it is /dev/null. A client that reads slowly
-    slows the container down, as a pipe would; a client that is gone is forgotten; a log that cannot be written is
-    dropped and counted in `dropped` (bytes).
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self.end, self.packet = end, b""
+
+    def give(self, packet: bytes) -> bool:
+        """Send, or keep for later; False when it is gone."""
+        self.packet = packet
+        return self.flush()
+
+    def flush(self) -> bool:
+        try:
+            if self.packet:
+                self.end.send(self.packet)
+            self.packet = b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+class Streams:
+    """Owns the manager's ends of stdin, stdout and stderr, and the sockets of attached commands.
+
+    log: where output is kept, None for nowhere; client: the command that is attached from the start, or None;
+    interactive: whether stdin is a pipe that clients feed, otherwise it is /dev/null; terminal: one terminal instead of
+    three pipes; once: stdin ends when `client` leaves. A client that reads slowly slows the container down, as a pipe
+    would; a client that is gone is forgotten.
     """
 
-    def __init__(self, log_path: str, client: socket.socket | None, *, interactive: bool) -> None:
-        self.dropped = 0
-        self._log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._client = client
-        if client:
-            client.setblocking(False)
-        self._packet = b""  # for the client, which had no room for it
+    def __init__(
+        self,
+        log: Log | None,
+        client: socket.socket | None,
+        *,
+        interactive: bool,
+        terminal: bool = False,
+        once: bool = False,
+    ) -> None:
+        self._log = log
+        self._clients = [_Client(client)] if client else []
+        self._first = client if once else None
+        self._listener: socket.socket | None = None
         self._input = b""  # for the container, which has not read it
+        self._stdin = -1
+        self._interactive = interactive
+        self._outputs: dict[int, bytes] = {}
+        self._console: socket.socket | None = None
+        if terminal:
+            self._console, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.stdio = Stdio(console=theirs.detach())
+            return
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         self._outputs = {out_read: STDOUT, err_read: STDERR}
-        self._stdin = -1
         if interactive:
             stdin, self._stdin = os.pipe()
             os.set_blocking(self._stdin, False)
@@ -46,64 +88,121 @@ class Streams:
             os.set_blocking(fd, False)
 
     def given(self) -> None:
-        """Close the container's ends, after the runtime has passed them on."""
-        for fd in (self.stdio.stdin, self.stdio.stdout, self.stdio.stderr):
-            os.close(fd)
+        """Close the container's ends, after the runtime has passed them on; take the terminal that it made.
 
-    def until_end(self, init: int) -> None:
-        """Move data until the process with this pid has ended and what it wrote has been read."""
+        Raises CmanagerError when it made none.
+        """
+        for fd in (self.stdio.stdin, self.stdio.stdout, self.stdio.stderr, self.stdio.console):
+            if fd >= 0:
+                os.close(fd)
+        if self._console is None:
+            return
+        with self._console as channel:
+            master = _receive(channel)
+        self._console = None
+        os.set_blocking(master, False)
+        self._outputs = {master: STDOUT}
+        self._stdin = master if self._interactive else -1
+        # What the client sent before the start is there already: its window's size, which the program is to find.
+        for client in list(self._clients):
+            self._read_client(client)
+
+    def listen(self, path: str) -> None:
+        """Let commands attach at the socket `path`, which only its owner may connect to."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        directory, _, name = path.rpartition("/")
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        # A path of a socket may have 107 bytes (unix(7)); one below a descriptor is short.
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            listener.bind(f"/proc/self/fd/{fd}/{name}")
+            os.chmod(path, 0o600)
+        finally:
+            os.close(fd)
+        listener.listen(16)
+        self._listener = listener
+
+    def until_end(self, init: int, wake: int = -1) -> bool:
+        """Move data until the process with this pid has ended and what it wrote has been read.
+
+        wake: a descriptor to watch besides; False is returned when it is readable, and this can be called again.
+        """
         pidfd = os.pidfd_open(init)
         try:
-            while pidfd not in (ready := self._wait(pidfd)):
+            while pidfd not in (ready := self._wait(pidfd, wake)):
                 self._serve(ready)
+                if wake in ready:
+                    return False
             # Its pid namespace died with it; with a shared one others may hold the pipes: take what is there.
             for fd in list(self._outputs):
                 while fd in self._outputs and self._read(fd):
-                    self._flush_client(wait=True)
+                    self._flush_all()
         finally:
             os.close(pidfd)
+        return True
 
     def finish(self, exit_code: int) -> None:
-        """Tell the client how it ended, and close everything."""
-        if self._client:
+        """Tell the clients how it ended, and close everything."""
+        for client in self._clients:
             # unix(7): closing with unread input resets the connection, and the last packet would be lost with it.
             with suppress(OSError):
-                self._client.shutdown(socket.SHUT_RD)
-                while self._client.recv(CHUNK + 1):
+                client.end.shutdown(socket.SHUT_RD)
+                while client.end.recv(CHUNK + 1):
                     continue
-            self._client.setblocking(True)
+            client.end.setblocking(True)
             with suppress(OSError):
-                self._client.send(EXIT + b"%d" % exit_code)
-            self._client.close()
-        for fd in (*self._outputs, self._log, self._stdin):
-            if fd >= 0:
-                os.close(fd)
-        self._outputs = {}
+                client.end.send(EXIT + b"%d" % exit_code)
+            client.end.close()
+        self._clients = []
+        if self._listener:
+            self._listener.close()
+        for fd in {*self._outputs, self._stdin} - {-1}:
+            os.close(fd)
+        self._outputs, self._stdin = {}, -1
 
-    def _wait(self, pidfd: int) -> dict[int, int]:
+    def _wait(self, pidfd: int, wake: int) -> dict[int, int]:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        if not self._packet:
-            for fd in self._outputs:
-                poller.register(fd, select.POLLIN)
-        if self._client:
-            wanted = select.POLLOUT if self._packet else 0
-            poller.register(self._client, wanted | (0 if self._input else select.POLLIN))
+        if wake >= 0:
+            poller.register(wake, select.POLLIN)
+        if self._listener:
+            poller.register(self._listener, select.POLLIN)
+        wanted = dict.fromkeys(self._outputs, 0 if self._stuck() else select.POLLIN)
         if self._input:
-            poller.register(self._stdin, select.POLLOUT)
+            wanted[self._stdin] = wanted.get(self._stdin, 0) | select.POLLOUT
+        for fd, events in wanted.items():
+            # Without an event asked for, a hang-up would be told again and again.
+            if events:
+                poller.register(fd, events)
+        for client in self._clients:
+            events = (select.POLLOUT if client.packet else 0) | (0 if self._input else select.POLLIN)
+            poller.register(client.end, events)
         return dict(poller.poll())
 
     def _serve(self, ready: dict[int, int]) -> None:
-        if self._client and (events := ready.get(self._client.fileno())):
-            if events & select.POLLOUT:
-                self._flush_client()
-            if events & (select.POLLIN | select.POLLHUP | select.POLLERR) and not self._input:
-                self._read_client()
-        if self._stdin in ready:
+        if self._listener and self._listener.fileno() in ready:
+            self._accept(self._listener)
+        for client in list(self._clients):
+            events = ready.get(client.end.fileno(), 0)
+            if events & select.POLLOUT and not client.flush():
+                self._forget(client)
+            elif events & (select.POLLIN | select.POLLHUP | select.POLLERR) and not self._input:
+                self._read_client(client)
+        if ready.get(self._stdin, 0) & (select.POLLOUT | select.POLLERR):
             self._flush_input()
         for fd in list(self._outputs):
-            if fd in ready and not self._packet:
+            if ready.get(fd, 0) & ~select.POLLOUT and not self._stuck():
                 self._read(fd)
+
+    def _stuck(self) -> bool:
+        return any(client.packet for client in self._clients)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            end, _ = listener.accept()
+            prepare(end)
+            self._clients.append(_Client(end))
 
     def _read(self, fd: int) -> bool:
         """Take one chunk of output; False when there is none now or ever."""
@@ -111,59 +210,54 @@ class Streams:
             chunk = os.read(fd, CHUNK)
         except BlockingIOError:
             return False
+        except OSError:
+            chunk = b""  # EIO: the last process has closed the terminal (pty(7))
         if not chunk:
             del self._outputs[fd]
+            if fd == self._stdin:
+                self._stdin, self._input = -1, b""
             os.close(fd)
             return False
         kind = self._outputs[fd]
-        self._write_log(log.encode(_STREAMS[kind], chunk, time.time_ns()))
-        if self._client:
-            self._packet = kind + chunk
-            self._flush_client()
+        if self._log:
+            self._log.write(_STREAMS[kind], chunk, time.time_ns())
+        for client in list(self._clients):
+            if not client.give(kind + chunk):
+                self._forget(client)
         return True
 
-    def _write_log(self, data: bytes) -> None:
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._log, view) :]
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
-                raise
-            self.dropped += len(view)
+    def _flush_all(self) -> None:
+        """Wait until every client has taken what it was sent."""
+        for client in list(self._clients):
+            client.end.setblocking(True)
+            if not client.flush():
+                self._forget(client)
+                continue
+            client.end.setblocking(False)
 
-    def _flush_client(self, *, wait: bool = False) -> None:
-        if not self._packet or not self._client:
-            return
-        if wait:
-            self._client.setblocking(True)
+    def _read_client(self, client: _Client) -> None:
         try:
-            self._client.send(self._packet)
-            self._packet = b""
-        except BlockingIOError:
-            return
-        except OSError:
-            self._forget_client()
-        finally:
-            if wait and self._client:
-                self._client.setblocking(False)
-
-    def _read_client(self) -> None:
-        assert self._client is not None, "polled"
-        try:
-            packet = self._client.recv(CHUNK + 1)
+            packet = client.end.recv(CHUNK + 1)
         except BlockingIOError:
             return
         except OSError:
             packet = b""
         if not packet:
-            self._forget_client()
+            self._forget(client)
+        elif packet[:1] == RESIZE:
+            self._resize(packet[1:])
+        elif packet == STDIN:
+            if client.end is self._first:
+                self._end_input()
         elif packet[:1] == STDIN and self._stdin >= 0:
-            if len(packet) == 1:
-                self._close_input()
-            else:
-                self._input = packet[1:]
-                self._flush_input()
+            self._input = packet[1:]
+            self._flush_input()
+
+    def _resize(self, size: bytes) -> None:
+        for fd in self._outputs:
+            with suppress(OSError, ValueError):
+                rows, columns = map(int, size.split())
+                fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
     def _flush_input(self) -> None:
         try:
@@ -172,16 +266,30 @@ class Streams:
         except BlockingIOError:
             return
         except OSError:
-            self._close_input()
+            self._input = b""
+            self._end_input()
 
-    def _close_input(self) -> None:
+    def _end_input(self) -> None:
+        """Nothing more will come; a terminal has no end of its input but the byte that says so."""
+        if self._stdin in self._outputs:
+            return
         if self._stdin >= 0:
             os.close(self._stdin)
         self._stdin, self._input = -1, b""
 
-    def _forget_client(self) -> None:
-        """The command is gone: its container goes on, with nobody to type to it."""
-        if self._client:
-            self._client.close()
-        self._client, self._packet = None, b""
-        self._close_input()
+    def _forget(self, client: _Client) -> None:
+        """A command is gone, its container goes on; the one that began it took its input along."""
+        self._clients.remove(client)
+        client.end.close()
+        if client.end is self._first:
+            self._end_input()
+
+
+def _receive(channel: socket.socket) -> int:
+    """The descriptor of a terminal's master, as runtimes send it."""
+    space = socket.CMSG_SPACE(array.array("i").itemsize)
+    _, rights, _, _ = channel.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, data in rights:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS) and len(data) >= 4:
+            return array.array("i", data[:4])[0]
+    raise CmanagerError("the runtime sent no terminal")

@@ -1,16 +1,13 @@
 """The container's first process, between clone and exec.
 
-Nothing here imports, looks up a codec or a user, or runs a hook of ours: after the root has changed, whatever Python
-would load comes from the container. Paths under the root go through `inroot` on the descriptor `root`. The parent is
-told of every failure as one line with the step, the path and the errno.
+It makes the mounts and changes the root; `program` does the rest, under the same rules. Paths under the root go through
+`inroot` on the descriptor `root`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
 import socket
 import stat
 from contextlib import suppress
@@ -21,15 +18,9 @@ from cmanager.linux.cgroups import Hierarchy
 from cmanager.linux.mounts import Mount
 from cmanager.model import Stdio
 
-from . import hooks, init
-from .plan import Credentials, Device, Plan
-
-#: Words of the parent: go on after the cgroup and the id maps are there; start the program.
-GO: Final = b"G"
-START: Final = b"S"
-#: Words of the child: everything is ready; or a failure, as kind, exit code and text.
-CREATED: Final = b"C"
-FAILED: Final = b"E"
+from . import hooks, init, program, terminal
+from .plan import Device, Plan
+from .program import Doing
 
 _DEV_LINKS: Final = (
     ("fd", "/proc/self/fd"),
@@ -40,64 +31,33 @@ _DEV_LINKS: Final = (
 )
 
 
-class Doing:
-    """What is being done right now, for the one line that a failure becomes."""
-
-    step = "start"
-    path = ""
-
-    def __call__(self, step: str, path: str = "") -> None:
-        self.step, self.path = step, path
-
-
 def run(plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarchy, ...], state: bytes) -> NoReturn:
     """Become the container. Never returns: ends in the program, or in exit after telling the parent why not."""
     doing = Doing()
     try:
-        _reset_signals()
+        program.reset_signals()
         _prepare(plan, stdio, parent, cgroups, state, doing)
         doing("close descriptors")
-        parent = _keep_only(parent)
-        _change_directory(plan.cwd, doing)
-        parent.send(CREATED)
+        parent = program.keep_only(parent)
+        program.change_directory(plan.program.cwd, doing)
+        parent.send(program.CREATED)
         doing("wait for start")
-        if parent.recv(1) != START:
+        if parent.recv(1) != program.START:
             os._exit(125)
         doing("run startContainer hooks")
         hooks.run(plan.hooks.get("startContainer", ()), state)
-        _execute(plan, doing, parent)
+        program.load_filter(plan.program.credentials, doing)
+        if plan.init:
+            doing("start the program under init")
+            init.start(plan.program.terminal, lambda: program.execute(plan.program, parent), parent)
+        program.execute(plan.program, parent)
     except OSError as error:
-        _fail(parent, 125, f"cannot {doing.step}{doing.path and ' ' + doing.path}", error)
+        program.fail(parent, 125, str(doing), error)
     except hooks.HookFailed as error:
-        _tell(parent, 125, str(error))
+        program.tell(parent, 125, str(error))
     except BaseException as error:
-        _tell(parent, 125, f"cannot {doing.step}: {type(error).__name__}: {error}")
+        program.tell(parent, 125, f"{doing}: {type(error).__name__}: {error}")
     os._exit(125)
-
-
-def _reset_signals() -> None:
-    """Python ignores SIGPIPE and the supervisor more: ignored signals and the mask would survive exec (execve(2))."""
-    for number in signal.valid_signals():
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _keep_only(parent: socket.socket) -> socket.socket:
-    """Close everything but 0, 1, 2 and the socket to the parent, which becomes 3 and closes at exec."""
-    os.dup2(parent.detach(), 3, inheritable=False)
-    syscalls.close_range(4)
-    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
-
-
-def _fail(parent: socket.socket, code: int, text: str, error: OSError) -> None:
-    said = error.strerror or os.strerror(error.errno or 0)
-    _tell(parent, code, f"{text}: {said[:1].lower()}{said[1:]} (errno {error.errno})")
-
-
-def _tell(parent: socket.socket, code: int, text: str) -> None:
-    with suppress(OSError):
-        parent.send(FAILED + b"%d " % code + text.encode("utf-8", "replace")[:4000])
 
 
 def _prepare(
@@ -114,7 +74,7 @@ def _prepare(
     waited = False
     if plan.has_user_namespace:
         doing("wait for the id maps")
-        waited = _wait_for_go(parent)
+        waited = program.wait_for_go(parent)
         doing("become root of the user namespace")
         os.setgroups([])
         os.setresgid(0, 0, 0)
@@ -125,7 +85,7 @@ def _prepare(
     for number, mount in enumerate(plan.mounts):
         doing(f"mount {mount.type} at", mount.target)
         if mount.type == "cgroup":
-            waited = waited or _wait_for_go(parent)
+            waited = waited or program.wait_for_go(parent)
             _mount_cgroups(plan, mount, root, cgroups)
         elif number in binds:
             mounts.place(binds[number], root, mount.target)
@@ -133,11 +93,18 @@ def _prepare(
         else:
             _mount(mount, root)
     _populate_dev(plan, root, doing)
+    peer = -1
+    if plan.program.terminal:
+        doing("make the terminal in", "/dev/pts")
+        master, peer = terminal.open_pair(root)
+        terminal.send(stdio.console, master)
+        os.fchown(peer, plan.program.credentials.uid, -1)
+        terminal.place_console(root, peer)
     doing("run createContainer hooks")
     hooks.run(plan.hooks.get("createContainer", ()), state)
     if not waited:
         doing("wait for the cgroup")
-        _wait_for_go(parent)
+        program.wait_for_go(parent)
     for path, value in plan.sysctls:
         doing("set sysctl", path)
         _write_sysctl(sysctl_proc, path, value)
@@ -171,24 +138,11 @@ def _prepare(
             raise
     doing("set up standard input and output")
     os.setsid()
-    for number, fd in enumerate((stdio.stdin, stdio.stdout, stdio.stderr)):
+    if peer >= 0:
+        terminal.control(peer)
+    for number, fd in enumerate((peer, peer, peer) if peer >= 0 else (stdio.stdin, stdio.stdout, stdio.stderr)):
         os.dup2(fd, number)
-    _become(plan.credentials, doing)
-
-
-def _change_directory(path: str, doing: Doing) -> None:
-    """With no descriptor of the host left open, so that none can be the way out (CVE-2024-21626)."""
-    doing("change directory to", path)
-    os.chdir(path)
-    # A working directory outside the root shows as "(unreachable)…".
-    if not os.getcwdb().startswith(b"/"):
-        raise OSError(errno.ENOENT, "the directory lies outside the container", path)
-
-
-def _wait_for_go(parent: socket.socket) -> bool:
-    if parent.recv(1) != GO:
-        os._exit(125)
-    return True
+    program.become(plan.program.credentials, doing)
 
 
 def _open_binds(given: tuple[Mount, ...], doing: Doing) -> dict[int, int]:
@@ -343,80 +297,3 @@ def _mask(root: int, path: str) -> None:
     syscalls.move_mount(cover, here)
     os.close(cover)
     os.close(here)
-
-
-def _become(credentials: Credentials, doing: Doing) -> None:
-    for number, soft, hard in credentials.rlimits:
-        doing(f"set resource limit {number} to {soft}:{hard}")
-        resource.setrlimit(number, (soft, hard))
-    if credentials.seccomp and not credentials.no_new_privileges:
-        # Without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)), which is about to go.
-        doing("load the seccomp filter")
-        syscalls.seccomp_filter(credentials.seccomp)
-    doing("drop capabilities")
-    number = 0
-    while True:
-        if not credentials.bounding >> number & 1:
-            try:
-                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
-            except OSError as error:
-                if error.errno == errno.EINVAL:  # past the kernel's last capability
-                    break
-                raise
-        elif number > 63:
-            break
-        number += 1
-    doing(f"become user {credentials.uid}:{credentials.gid}")
-    keep = credentials.uid != 0 and credentials.permitted
-    if keep:
-        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-    os.setgroups(credentials.groups)
-    os.setresgid(credentials.gid, credentials.gid, credentials.gid)
-    os.setresuid(credentials.uid, credentials.uid, credentials.uid)
-    # setresuid makes the process dumpable again.
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    doing("set capabilities")
-    syscalls.capset(credentials.effective, credentials.permitted, credentials.inheritable)
-    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    for number in range(64):
-        if credentials.ambient >> number & 1:
-            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, number)
-    os.umask(credentials.umask)
-    if credentials.no_new_privileges:
-        doing("set no_new_privs")
-        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-
-
-def _execute(plan: Plan, doing: Doing, parent: socket.socket) -> None:
-    credentials = plan.credentials
-    if credentials.seccomp and credentials.no_new_privileges:
-        doing("load the seccomp filter")
-        syscalls.seccomp_filter(credentials.seccomp)
-    if plan.init:
-        doing("start the program under init")
-        init.start(plan, lambda: _exec(plan, parent), parent)
-    _exec(plan, parent)
-
-
-def _exec(plan: Plan, parent: socket.socket) -> NoReturn:
-    name = plan.argv[0]
-    if b"/" in name:
-        candidates = [name]
-    else:
-        path = plan.env.get(b"PATH", b"")
-        candidates = [(directory or b".") + b"/" + name for directory in path.split(b":")]
-    denied: OSError | None = None
-    for candidate in candidates:
-        try:
-            os.execve(candidate, plan.argv, plan.env)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            denied = denied or error
-    shown = name.decode("utf-8", "replace")
-    if denied is None:
-        where = "not found in $PATH" if b"/" not in name else "no such file"
-        _tell(parent, 127, f"cannot execute {shown!r}: {where} of the container")
-        os._exit(127)
-    _fail(parent, 126, f"cannot execute {shown!r}", denied)
-    os._exit(126)

@@ -10,17 +10,22 @@ from typing import NoReturn
 
 from cmanager.linux import syscalls
 
-from .plan import Plan
-
 _NOT_FORWARDED = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}
 
 
-def start(plan: Plan, execute: Callable[[], NoReturn], parent: socket.socket) -> NoReturn:
-    """Fork the program and stay as its init; ends with the program's exit code, 128 + n for signal n."""
+def start(terminal: bool, execute: Callable[[], NoReturn], parent: socket.socket) -> NoReturn:
+    """Fork the program and stay as its init; ends with the program's exit code, 128 + n for signal n.
+
+    terminal: whether 0 is a terminal, whose keys then reach the program's process group and not the init as well.
+    """
     watched = signal.valid_signals() - _NOT_FORWARDED | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     program = os.fork()
     if program == 0:
+        if terminal:
+            # From the background this needs SIGTTOU blocked (tcsetpgrp(3)), which it still is.
+            os.setpgid(0, 0)
+            os.tcsetpgrp(0, os.getpgrp())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, watched)
         execute()
     # Only the program may hold the pipe that tells the parent of a failed exec, and nobody may read this process.

@@ -6,7 +6,8 @@ Whatever can fail because of the configuration fails here, in the parent, before
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import frozen
@@ -59,6 +60,17 @@ class Credentials:
 
 
 @frozen
+class Program:
+    """What is executed, by whom and where; terminal: whether it gets a terminal of its own."""
+
+    argv: tuple[bytes, ...]
+    env: dict[bytes, bytes]
+    cwd: str
+    credentials: Credentials
+    terminal: bool
+
+
+@frozen
 class Plan:
     """Everything the child does, in the order it does it; see child.py.
 
@@ -81,10 +93,7 @@ class Plan:
     domainname: str
     cgroup: str
     hooks: dict[str, tuple[Hook, ...]]
-    argv: tuple[bytes, ...]
-    env: dict[bytes, bytes]
-    cwd: str
-    credentials: Credentials
+    program: Program
     init: bool
 
     @property
@@ -101,6 +110,22 @@ def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan
 
     Raises InvalidError for a configuration that is none, UnsupportedError for what this runtime cannot honour.
     """
+    path, config = _load(bundle)
+    with _fitting(path):
+        return _plan(bundle, config, compile_filter)
+
+
+def read_exec(
+    bundle: str, process: dict[str, Any], compile_filter: Callable[[dict[str, Any]], bytes]
+) -> tuple[Program, str]:
+    """One more program for the container of this bundle, under its seccomp policy; and the cgroup it belongs to."""
+    path, config = _load(bundle)
+    with _fitting(path):
+        linux = config.get("linux", {})
+        return _program(process, linux.get("seccomp"), compile_filter), linux.get("cgroupsPath", "")
+
+
+def _load(bundle: str) -> tuple[str, dict[str, Any]]:
     path = f"{bundle}/config.json"
     try:
         with open(path, "rb") as file:
@@ -109,19 +134,19 @@ def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan
         raise HostError.of("read", path, error) from None
     except (ValueError, RecursionError) as error:
         raise InvalidError(f"{path} is not json: {error}") from None
+    return path, config
+
+
+@contextmanager
+def _fitting(path: str) -> Iterator[None]:
     try:
-        return _plan(bundle, config, compile_filter)
+        yield
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidError(f"{path} does not fit the runtime specification: {type(error).__name__} {error}") from None
 
 
 def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
     process, linux = config["process"], config.get("linux", {})
-    if process.get("terminal"):
-        raise UnsupportedError("native runtime: process.terminal is set, but no terminal was given")
-    for key in ("apparmorProfile", "selinuxLabel"):
-        if process.get(key):
-            raise UnsupportedError(f"native runtime: process.{key} is set, but this kernel has no such security module")
     for key in ("intelRdt", "personality", "mountLabel", "timeOffsets"):
         if linux.get(key):
             raise UnsupportedError(f"native runtime: linux.{key} is not supported")
@@ -143,11 +168,23 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         domainname=config.get("domainname", ""),
         cgroup=linux.get("cgroupsPath", ""),
         hooks=_hooks(config.get("hooks") or {}),
+        program=_program(process, linux.get("seccomp"), compile_filter),
+        init=config.get("annotations", {}).get(INIT_ANNOTATION) == "true",
+    )
+
+
+def _program(
+    process: dict[str, Any], seccomp: dict[str, Any] | None, compile_filter: Callable[[dict[str, Any]], bytes]
+) -> Program:
+    for key in ("apparmorProfile", "selinuxLabel"):
+        if process.get(key):
+            raise UnsupportedError(f"native runtime: process.{key} is set, but this kernel has no such security module")
+    return Program(
         argv=tuple(arg.encode("utf-8", "surrogateescape") for arg in process["args"]),
         env=_environment(process.get("env", [])),
         cwd=process["cwd"],
-        credentials=_credentials(process, linux.get("seccomp"), compile_filter),
-        init=config.get("annotations", {}).get(INIT_ANNOTATION) == "true",
+        credentials=_credentials(process, seccomp, compile_filter),
+        terminal=bool(process.get("terminal")),
     )
 
 

@@ -8,21 +8,22 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from attrs import define
 
-from cmanager.errors import CmanagerError, CommandError, HostError
+from cmanager.errors import HostError
 from cmanager.linux import cgroups, syscalls
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Features, Stdio
 
-from . import child, hooks, plan
+from . import child, entering, hooks, plan, program
+from .entering import failure
 from .seccomp import compile_filter
 
 _OPTIONS = (
     *("init", "seccomp", "capabilities", "no_new_privileges", "rlimits", "sysctl", "masked_paths"),
-    *("userns", "devices", "hooks", "user", "network"),
+    *("userns", "devices", "hooks", "user", "network", "terminal"),
 )
 
 
@@ -57,7 +58,7 @@ class Native:
 
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         """See `cmanager.seams.Runtime.create`."""
-        planned = plan.read(bundle.path, lambda policy: compile_filter(policy, self._filter_cache))
+        planned = plan.read(bundle.path, self._compile)
         hierarchies = cgroups.hierarchies()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         state = _state(bundle, "creating", 0)
@@ -82,13 +83,13 @@ class Native:
         created = self._created[id]
         channel = created.channel
         assert channel is not None, "started once"
-        channel.send(child.START)
+        channel.send(program.START)
         answer = channel.recv(4096)
         channel.close()
         created.channel = None
         if answer:
             self.delete(id)
-            raise _failure(answer)
+            raise failure(answer)
         hooks.run(created.plan.hooks.get("poststart", ()), _state(created.bundle, "running", created.pid))
 
     def wait(self, id: str) -> int:
@@ -106,6 +107,11 @@ class Native:
         """See `cmanager.seams.Runtime.kill`."""
         init.send(number)
 
+    def exec(self, bundle: Bundle, init: Process, process: dict[str, Any], stdio: Stdio) -> int:
+        """See `cmanager.seams.Exec.exec`."""
+        given, cgroup = plan.read_exec(bundle.path, process, self._compile)
+        return entering.start(given, cgroup, init, stdio)
+
     def delete(self, id: str) -> None:
         """See `cmanager.seams.Runtime.delete`; in another process there is nothing to remove."""
         created = self._created.pop(id, None)
@@ -121,6 +127,9 @@ class Native:
                 created.status = 0
         hooks.run(created.plan.hooks.get("poststop", ()), _state(created.bundle, "stopped", 0))
 
+    def _compile(self, policy: dict[str, Any]) -> bytes:
+        return compile_filter(policy, self._filter_cache)
+
     def _settle(self, created: _Created, hierarchies: tuple[cgroups.Hierarchy, ...]) -> None:
         """Do for the child what only the parent can, while it mounts; return when it is ready to start."""
         planned, channel = created.plan, created.channel
@@ -128,21 +137,14 @@ class Native:
         if planned.id_maps:
             _write_maps(created.pid, planned.id_maps)
         if planned.cgroup:
-            for hierarchy in hierarchies:
-                directory = hierarchy.path(planned.cgroup)
-                try:
-                    cgroups.join(directory, created.pid)
-                except FileNotFoundError:
-                    continue  # a limiter need not use every hierarchy
-                except OSError as error:
-                    raise HostError.of("join cgroup", directory, error) from None
+            entering.join_cgroups(planned.cgroup, created.pid, hierarchies)
         state = _state(created.bundle, "creating", created.pid)
         hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
         with suppress(OSError):  # it failed already and says why below
-            channel.send(child.GO)
+            channel.send(program.GO)
         answer = channel.recv(4096)
-        if answer != child.CREATED:
-            raise _failure(answer)
+        if answer != program.CREATED:
+            raise failure(answer)
 
 
 def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
@@ -219,15 +221,6 @@ def _write_maps(pid: int, maps: tuple[str, str]) -> None:
                 os.close(fd)
         except OSError as error:
             raise HostError.of("write", path, error) from None
-
-
-def _failure(answer: bytes) -> CmanagerError:
-    if not answer:
-        return CmanagerError("the container's first process died while it was set up, see the kernel log")
-    code, _, text = answer[1:].decode("utf-8", "replace").partition(" ")
-    if code in ("126", "127"):
-        return CommandError(text, int(code))
-    return CmanagerError(text)
 
 
 def _state(bundle: Bundle, status: str, pid: int) -> bytes:

@@ -39,7 +39,7 @@ def container(found: Container) -> dict[str, Any]:
             "Hostname": request.hostname or found.id[:12],
             "User": request.user,
             "OpenStdin": request.interactive,
-            "Tty": False,
+            "Tty": request.tty,
             "Env": list(request.env),
             "Cmd": list(request.command),
             "Entrypoint": None if request.entrypoint is None else list(request.entrypoint),

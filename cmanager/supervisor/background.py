@@ -1,0 +1,48 @@
+"""What a supervisor is before anything else: a process that nobody waits for, with nothing of its maker's."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import Any
+
+from ..errors import CmanagerError
+from ..linux import syscalls
+
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGTSTP)
+
+
+def detach(keep: set[int]) -> None:
+    """Leave the caller's session, terminal, directory and descriptors but `keep`, and become a subreaper."""
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    null = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd > 2 and fd not in keep:
+            with suppress(OSError):
+                os.close(fd)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    # Pages of the parent stay shared as long as nobody writes to their reference counts.
+    gc.freeze()
+    gc.disable()
+
+
+def say(report: socket.socket, error: BaseException | None) -> None:
+    """The one answer to whoever waits for the start; nobody may be there any more."""
+    message: dict[str, Any] = {}
+    if error is not None:
+        text = str(error) if isinstance(error, CmanagerError) else f"{type(error).__name__}: {error}"
+        message = {"error": text[:4000], "code": getattr(error, "exit_code", 125)}
+    with suppress(OSError):
+        report.send(json.dumps(message).encode())
+    report.close()

@@ -1,0 +1,49 @@
+"""The supervisor of one `exec`: it owns the streams and the exit code of one more program in a running container."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NoReturn
+
+from ..model.runtime import Bundle
+from ..plugins import Plugins
+from .background import detach, say
+from .launch import ExecLaunch
+from .stdio import Streams
+
+
+def supervise(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None) -> NoReturn:
+    """Run the program to its end, then exit. Never raises. The container's end ends it too, with its namespaces."""
+    try:
+        detach({report.fileno(), client.fileno() if client else -1})
+        _run(launch, plugins, report, client)
+    except BaseException as error:
+        say(report, error)
+    finally:
+        os._exit(0)
+
+
+def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None) -> None:
+    container = launch.container
+    assert container.status.init is not None, "it runs"
+    runtime = plugins.get("runtime", container.providers.runtime)
+    streams = Streams(
+        None,
+        client,
+        interactive=launch.interactive,
+        terminal=bool(launch.process["terminal"]),
+        once=launch.interactive and not launch.process["terminal"],
+    )
+    bundle = Bundle(container.id, launch.paths.bundle(container.id))
+    try:
+        pid = runtime.exec(bundle, container.status.init, launch.process, streams.stdio)
+        streams.given()
+    except BaseException as error:
+        say(report, error)
+        streams.finish(getattr(error, "exit_code", 125))
+        return
+    say(report, None)
+    streams.until_end(pid)
+    status = os.waitpid(pid, 0)[1]
+    streams.finish(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))

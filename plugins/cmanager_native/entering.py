@@ -1,0 +1,169 @@
+"""One more program in a running container: into its namespaces, its cgroup and its credentials (setns(2))."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import NoReturn
+
+from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
+from cmanager.linux import cgroups, inroot, syscalls
+from cmanager.linux.cgroups import Hierarchy
+from cmanager.linux.process import Process
+from cmanager.model import Stdio
+
+from . import program, terminal
+from .plan import Program
+from .program import Doing
+
+
+def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
+    """Run `given` where `init` lives; returns the pid of a child of the caller, in which the program runs.
+
+    Raises CommandError, NotFoundError when the container is gone, HostError; then no process is left.
+    """
+    try:
+        pidfd = os.pidfd_open(init.pid)
+    except ProcessLookupError:
+        raise NotFoundError(f"process {init.pid} of the container is gone") from None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        flags = _differing(init.pid)
+        # Asked after the descriptor was opened: it belongs to the process that was meant.
+        if not init.alive():
+            raise NotFoundError(f"process {init.pid} of the container is gone")
+        pid = _spawn(given, flags, pidfd, stdio, ours, theirs)
+    except OSError as error:
+        ours.close()
+        raise HostError.of("enter the namespaces of process", str(init.pid), error) from None
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        os.close(pidfd)
+    with ours:
+        try:
+            join_cgroups(cgroup, pid, cgroups.hierarchies())
+            with suppress(OSError):  # it failed already and says why below
+                ours.send(program.GO)
+            # The channel closes when the program is executed.
+            if answer := ours.recv(4096):
+                raise failure(answer)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+    return pid
+
+
+def join_cgroups(cgroup: str, pid: int, hierarchies: tuple[Hierarchy, ...]) -> None:
+    """Move a process into `cgroup` in every hierarchy that has it; HostError names the directory."""
+    for hierarchy in hierarchies if cgroup else ():
+        directory = hierarchy.path(cgroup)
+        try:
+            cgroups.join(directory, pid)
+        except FileNotFoundError:
+            continue  # a limiter need not use every hierarchy
+        except OSError as error:
+            raise HostError.of("join cgroup", directory, error) from None
+
+
+def failure(answer: bytes) -> CmanagerError:
+    """The error behind a child's last word."""
+    if not answer:
+        return CmanagerError("the container's process died while it was set up, see the kernel log")
+    code, _, text = answer[1:].decode("utf-8", "replace").partition(" ")
+    if code in ("126", "127"):
+        return CommandError(text, int(code))
+    return CmanagerError(text)
+
+
+def _differing(pid: int) -> int:
+    """Clone flags of the namespaces of `pid` that are not the caller's."""
+    flags = 0
+    for flag, file in syscalls.NAMESPACES.values():
+        with suppress(FileNotFoundError):
+            if os.readlink(f"/proc/{pid}/ns/{file}") != os.readlink(f"/proc/self/ns/{file}"):
+                flags |= flag
+    return flags
+
+
+def _spawn(given: Program, flags: int, pidfd: int, stdio: Stdio, ours: socket.socket, theirs: socket.socket) -> int:
+    # setns(2) moves only children into a pid namespace: a process in between joins, and makes the one that counts as
+    # its own sibling (CLONE_PARENT).
+    read, write = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        ours.close()
+        os.close(read)
+        _between(given, flags, pidfd, stdio, theirs, write)
+    os.close(write)
+    answer = os.read(read, 64)
+    os.close(read)
+    os.waitpid(middle, 0)
+    pid, _, number = answer.partition(b" ")
+    if not answer or int(number):
+        raise OSError(int(number or 3), os.strerror(int(number or 3)))
+    return int(pid)
+
+
+def _between(given: Program, flags: int, pidfd: int, stdio: Stdio, parent: socket.socket, write: int) -> NoReturn:
+    try:
+        # From here on a process of the container could look: at nothing (CVE-2016-9962, CVE-2019-5736).
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        if flags:
+            syscalls.setns(pidfd, flags)
+        pid = syscalls.clone(syscalls.CLONE_PARENT)
+        if pid == 0:
+            os.close(write)
+            _inside(given, bool(flags & syscalls.CLONE_NEWUSER), stdio, parent)
+        os.write(write, b"%d 0" % pid)
+    except OSError as error:
+        os.write(write, b"0 %d" % (error.errno or 0))
+    finally:
+        os._exit(0)
+
+
+def _inside(given: Program, mapped: bool, stdio: Stdio, parent: socket.socket) -> NoReturn:
+    doing = Doing()
+    try:
+        program.reset_signals()
+        doing("wait for the cgroup")
+        program.wait_for_go(parent)
+        if mapped:
+            doing("become root of the user namespace")
+            os.setgroups([])
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        doing("leave the session keyring")
+        with suppress(OSError):  # full or not built: the container's first process has said so
+            syscalls.new_session_keyring()
+        doing("set up standard input and output")
+        os.setsid()
+        fds = (stdio.stdin, stdio.stdout, stdio.stderr)
+        if given.terminal:
+            root = inroot.open_root("/")
+            master, peer = terminal.open_pair(root)
+            os.close(root)
+            terminal.send(stdio.console, master)
+            os.fchown(peer, given.credentials.uid, -1)
+            terminal.control(peer)
+            fds = (peer, peer, peer)
+        for number, fd in enumerate(fds):
+            os.dup2(fd, number)
+        program.become(given.credentials, doing)
+        doing("close descriptors")
+        parent = program.keep_only(parent)
+        program.change_directory(given.cwd, doing)
+        program.load_filter(given.credentials, doing)
+        program.execute(given, parent)
+    except OSError as error:
+        program.fail(parent, 125, str(doing), error)
+    except BaseException as error:
+        program.tell(parent, 125, f"{doing}: {type(error).__name__}: {error}")
+    os._exit(125)

@@ -1,0 +1,64 @@
+"""The container's terminal: a pair in its own devpts, whose master goes to whoever asked (pty(7), devpts(5))."""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import socket
+import stat
+import struct
+import termios
+
+from cmanager.linux import inroot, syscalls
+
+_TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h; opens the peer whatever lies at its path (CVE-2025-52565)
+_UNIX98_MASTER, _UNIX98_PEERS = 5, range(136, 144)  # Documentation/admin-guide/devices.txt
+
+
+def open_pair(root: int) -> tuple[int, int]:
+    """Master and peer of a new terminal in the devpts mounted below `root`; the caller closes both. Raises OSError."""
+    master = inroot.open_in(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    try:
+        _check(master, _UNIX98_MASTER)
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        peer = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        _check(peer, *_UNIX98_PEERS)
+    except BaseException:
+        os.close(master)
+        raise
+    return master, peer
+
+
+def send(console: int, master: int) -> None:
+    """Hand the master over as SCM_RIGHTS and close it here."""
+    with socket.socket(fileno=os.dup(console)) as channel:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [master]))]
+        channel.sendmsg([b"terminal"], rights)
+    os.close(master)
+
+
+def control(peer: int) -> None:
+    """Make it this session's controlling terminal; call after setsid(2)."""
+    fcntl.ioctl(peer, termios.TIOCSCTTY, 0)
+
+
+def place_console(root: int, peer: int) -> None:
+    """Mount it at /dev/console, from its descriptor."""
+    copy = syscalls.open_tree(peer, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
+    try:
+        point = inroot.make_file(root, "/dev/console")
+        try:
+            syscalls.move_mount(copy, point)
+        finally:
+            os.close(point)
+    finally:
+        os.close(copy)
+
+
+def _check(fd: int, *majors: int) -> None:
+    found = os.fstat(fd)
+    if not stat.S_ISCHR(found.st_mode) or os.major(found.st_rdev) not in majors:
+        raise OSError(errno.ENODEV, "not a terminal of this container's devpts")
