@@ -1,7 +1,8 @@
 """What every test stands on: a host of its own to work in, and a look at what was left behind.
 
-Tests marked `root` run in a network namespace made for the session, so that bridges, forwarding and nftables rules
-never reach the machine; the state directories are temporary. `leaks` compares the machine before and after.
+Tests marked `root` run in a network and a mount namespace made for the session, so that bridges, forwarding, nftables
+rules and mounts never reach the machine, nor its own reach the tests; the state directories are temporary. `leaks`
+compares before and after.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ def outside() -> Iterator[int]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_network(outside: int) -> Iterator[None]:
-    """The whole session, and every command it runs, in a network namespace of its own."""
+    """The whole session, and every command it runs, in namespaces of its own."""
     if os.geteuid() != 0:
         yield
         return
-    syscalls.unshare(syscalls.CLONE_NEWNET)
+    syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", "none", syscalls.MS_PRIVATE | syscalls.MS_REC)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # The first `ip netns add` makes its directory a mount (ip-netns(8)), which stays: not something to be found later.
+    for verb in ("add", "delete"):
+        subprocess.run(["ip", "netns", verb, "cmanager-tests"], check=True)
     yield
     syscalls.setns(outside, syscalls.CLONE_NEWNET)
 

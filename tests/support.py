@@ -21,6 +21,8 @@ CHECKOUT = Path(__file__).parent.parent
 #: The command under test: the checkout's, or an installed one that `.ci/run` names.
 COMMAND = os.environ.get("CMANAGER_TEST_COMMAND", "").split() or [sys.executable, "-m", "cmanager"]
 _TIMEOUT = 120
+#: Read when the tests are loaded, before the session leaves it for a namespace of its own.
+_MACHINE = os.readlink("/proc/self/ns/mnt")
 _OURS = re.compile(r"/cmanager|/[0-9a-f]{64}")
 
 
@@ -146,8 +148,8 @@ def _cgroups() -> frozenset[str]:
 
 
 def _processes() -> frozenset[str]:
-    """Supervisors and what runs in containers: everything with a mount namespace that is not ours."""
-    ours, found = os.readlink("/proc/self/ns/mnt"), set()
+    """Supervisors and what runs in containers: everything with a mount namespace that is not ours or the machine's."""
+    ours, found = {_MACHINE, os.readlink("/proc/self/ns/mnt")}, set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             theirs = os.readlink(f"/proc/{pid}/ns/mnt")
@@ -155,6 +157,6 @@ def _processes() -> frozenset[str]:
                 command = file.read().replace(b"\0", b" ").decode("utf-8", "replace")
         except OSError:
             continue
-        if theirs != ours and command:
+        if theirs not in ours and command:
             found.add(f"{pid} {command}")
     return frozenset(found)

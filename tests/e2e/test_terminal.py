@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -67,8 +68,10 @@ def test_job_control_works_inside(cli: Cli) -> None:
         screen.see("echoed")
         screen.type("\x1a")
         screen.see("Stopped")
-        screen.line("jobs; kill %1; exit 3")
+        screen.line("fg; exit 3")
+        screen.see("fg; exit 3")
         screen.see("cat")
+        screen.type("\x04")
         assert screen.wait() == 3
 
 
@@ -187,8 +190,13 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
         screen.line("echo mine")
         screen.see("mine")
         screen.see("mine")
-        screen.line("jobs")
-        screen.see("Stopped")
+        (client,) = clients("piped")
+
+        def stopped_by_typing() -> bool:
+            screen.line("")  # what is typed is the shell's: whoever else would read it is stopped (SIGTTIN)
+            return stopped(client)
+
+        wait_until(stopped_by_typing, "the client is stopped")
         screen.line("fg")
         screen.see("run --rm -i")
         screen.line("second")
@@ -199,8 +207,8 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
         # Whoever sets a terminal from the background is stopped, and sets it when it has it (SIGTTOU).
         screen.line(f"{command} run --rm -it --name behind busybox sh -c 'read x; echo got $x' &")
         wait_until(lambda: cli.names() == ["behind"], "it runs")
-        pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_run_of(pid, "behind")]
-        wait_until(lambda: any(stopped(pid) for pid in pids), "it is stopped")
+        (client,) = clients("behind")
+        wait_until(lambda: stopped(client), "it is stopped")
         screen.line("fg")
         screen.see("fg")
         wait_until(screen.is_raw, "it has the terminal")
@@ -211,9 +219,11 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
         screen.wait()
 
 
-def is_run_of(pid: str, name: str) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return name.encode() in file.read().split(b"\0")
-    except OSError:
-        return False
+def clients(name: str) -> list[int]:
+    """Processes whose command line names this container, but for supervisors, which have sessions of their own."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if name.encode() in file.read().split(b"\0") and os.getsid(int(pid)) != int(pid):
+                found.append(int(pid))
+    return found
