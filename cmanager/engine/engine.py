@@ -499,6 +499,7 @@ class Engine:
                 rootfs=made["rootfs"],
                 namespaces=steps.namespaces(self.paths, container, self.inspect),
                 hosts=self._hosts(name).path(id) if name else self._shared_hosts(container),
+                ipc_owner=steps.ipc_owner(container, self.inspect),
                 observed=self._observe is not steps.ignore,
             ),
             self.plugins,

@@ -14,6 +14,7 @@ import stat
 from attrs import frozen
 
 from . import inroot, syscalls
+from .process import Process
 
 _DROP = {"rw", "suid", "dev", "exec", "defaults", "symfollow"}
 _ATTRIBUTES = {
@@ -169,6 +170,32 @@ def _explain(context: int, error: OSError) -> str:
     except OSError:
         said = ""
     return said or os.strerror(error.errno or 0)
+
+
+def of_process(process: Process, path: str) -> int:
+    """A detached copy of the mount that a process sees at `path`; the caller closes it.
+
+    Single-threaded callers only: the caller is in that mount namespace for a moment (setns(2)), with its working
+    directory at the root afterwards. Raises OSError, ESRCH when the process is gone.
+    """
+    here = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    there = os.pidfd_open(process.pid)
+    try:
+        if not process.alive():
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), path)
+        syscalls.setns(there, syscalls.CLONE_NEWNS)
+        try:
+            root = inroot.open_root("/")
+            point = inroot.open_in(root, path, os.O_PATH)
+            os.close(root)
+            fd = syscalls.open_tree(point, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
+            os.close(point)
+            return fd
+        finally:
+            syscalls.setns(here, syscalls.CLONE_NEWNS)
+    finally:
+        os.close(here)
+        os.close(there)
 
 
 def place(fd: int, root: int, target: str) -> None:

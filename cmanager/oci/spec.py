@@ -25,7 +25,8 @@ class Surroundings:
     """What the earlier steps made, as the configuration needs it.
 
     namespaces: kind to path, "" for a new one; kinds not named are the host's. etc: mounts of hosts, hostname and
-    resolv.conf. cgroup: path for cgroupsPath. id_map: (first host id, count) of a new user namespace.
+    resolv.conf. cgroup: path for cgroupsPath. id_map: (first host id, count) of a new user namespace. shm: what is
+    bound to /dev/shm where the ipc namespace is not a new one.
     """
 
     hostname: str
@@ -33,6 +34,7 @@ class Surroundings:
     cgroup: str
     etc: tuple[Mount, ...]
     id_map: tuple[int, int] | None = None
+    shm: str = "/dev/shm"
 
 
 def argv(request: RunRequest, image: ImageConfig) -> tuple[str, ...]:
@@ -146,12 +148,12 @@ def _mounts(request: RunRequest, around: Surroundings) -> list[Mount]:
         pass_through = Mount("bind", "/sys", "/sys", ("rbind", "ro", "nosuid", "nodev", "noexec"))
         if "network" not in around.namespaces and around.namespaces.get("user"):
             mounts = [pass_through if m.target == "/sys" else m for m in mounts]
-    if "ipc" not in around.namespaces:
-        shared = Mount("bind", "/dev/shm", "/dev/shm", ("bind", "nosuid", "nodev", "noexec"))
+    if around.shm != "/dev/shm" or "ipc" not in around.namespaces:
+        shared = Mount("bind", around.shm, "/dev/shm", ("bind", "nosuid", "nodev", "noexec"))
         mounts = [shared if m.target == "/dev/shm" else m for m in mounts]
-        if around.namespaces.get("user"):
-            # Mounting mqueue needs privilege over the ipc namespace, which is the host's.
-            mounts = [m for m in mounts if m.type != "mqueue"]
+    if "ipc" not in around.namespaces and around.namespaces.get("user"):
+        # Mounting mqueue needs privilege over the ipc namespace, which is the host's.
+        mounts = [m for m in mounts if m.type != "mqueue"]
     if request.privileged:
         mounts = [_writable(m) if m.target.startswith("/sys") else m for m in mounts]
     own = {mount.target for mount in request.mounts}

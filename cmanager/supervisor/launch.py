@@ -18,6 +18,7 @@ from attrs import frozen
 from ..errors import CmanagerError, CommandError, HostError
 from ..linux import syscalls
 from ..linux.mounts import Mount
+from ..linux.process import Process
 from ..model.codec import from_data, to_data
 from ..model.container import Container
 from ..model.image import ImageConfig
@@ -35,7 +36,8 @@ class Launch:
     """Everything the supervisor needs, as plain data.
 
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
-    kind to path; hosts: path of the hosts file; observed: whether the starter wants to hear of every step.
+    kind to path; hosts: path of the hosts file; ipc_owner: first process of the container whose ipc is shared;
+    observed: whether the starter wants to hear of every step.
     """
 
     paths: Paths
@@ -45,6 +47,7 @@ class Launch:
     rootfs: tuple[Mount, ...]
     namespaces: dict[str, str]
     hosts: str
+    ipc_owner: Process | None = None
     observed: bool = False
 
 

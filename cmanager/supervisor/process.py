@@ -137,6 +137,7 @@ class _Supervisor:
             cgroup=container.status.cgroup,
             etc=etc.mounts(run_dir, launch.hosts),
             id_map=container.user_map,
+            shm=rootfs.share_shm(launch.ipc_owner, self._directory) if launch.ipc_owner else "/dev/shm",
         )
         allowed = security.decide(
             privileged=request.privileged,

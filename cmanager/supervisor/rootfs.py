@@ -9,6 +9,7 @@ from contextlib import suppress
 from ..errors import HostError, UnsupportedError
 from ..linux import inroot, mounts, syscalls
 from ..linux.mounts import Mount
+from ..linux.process import Process
 
 
 def mount(parts: tuple[Mount, ...], directory: str, userns: str, first: int = 0) -> None:
@@ -29,9 +30,29 @@ def mount(parts: tuple[Mount, ...], directory: str, userns: str, first: int = 0)
         raise HostError(f"mount the root file system ({said}) at", target, error.errno or 0) from None
 
 
+def share_shm(owner: Process, directory: str) -> str:
+    """The /dev/shm of another container, whose first process is `owner`, mounted below `directory`; returns where.
+
+    POSIX shared memory is files (shm_overview(7)): who shares an ipc namespace shares those too. Raises HostError.
+    """
+    target = f"{directory}/shm"
+    os.makedirs(target, mode=0o700, exist_ok=True)
+    try:
+        tree = mounts.of_process(owner, "/dev/shm")
+        try:
+            point = inroot.open_root(target)
+            syscalls.move_mount(tree, point)
+            os.close(point)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise HostError.of("share /dev/shm of process", str(owner.pid), error) from None
+    return target
+
+
 def unmount(directory: str) -> None:
     """Undo `mount`. Idempotent."""
-    for name in ("rootfs", *(name for name in _names(directory) if name.startswith("mapped"))):
+    for name in ("rootfs", "shm", *(name for name in _names(directory) if name.startswith("mapped"))):
         with suppress(OSError):
             syscalls.umount(f"{directory}/{name}", syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
 

@@ -16,6 +16,7 @@ from attrs import frozen
 from ..errors import CmanagerError, InvalidError
 from ..linux import netns
 from ..linux import userns as userns_pins
+from ..linux.process import Process
 from ..model.container import Container
 from ..model.network import Attachment, Endpoint, Peer
 from ..plugins import Plugins
@@ -189,6 +190,12 @@ def namespaces(paths: Paths, container: Container, owner: Callable[[str], Contai
     elif container.status.netns:
         found["network"] = container.status.netns
     return found
+
+
+def ipc_owner(container: Container, owner: Callable[[str], Container]) -> Process | None:
+    """First process of the container whose ipc namespace is shared, None when it is shared with no container."""
+    word, _, rest = container.request.namespaces.ipc.partition(":")
+    return owner(rest).status.init if word == "container" else None
 
 
 def shared_path(kind: str, mode: str, owner: Callable[[str], Container]) -> str:

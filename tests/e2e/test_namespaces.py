@@ -10,7 +10,7 @@ import pytest
 
 from cmanager.linux import syscalls
 
-from ..support import Cli
+from ..support import Cli, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -51,6 +51,19 @@ def test_namespaces_can_be_another_containers(cli: Cli) -> None:
     inside = links(cli, *options, "--network", "container:first")
     for kind in ("pid", "ipc", "uts", "net"):
         assert inside[kind] == os.readlink(f"/proc/{pid}/ns/{kind}")
+
+
+def test_who_shares_ipc_shares_its_memory_files(cli: Cli) -> None:
+    cli.ok(
+        "run", "-d", "--name", "first", "--shm-size", "3m", "busybox", "sh", "-c", "echo said > /dev/shm/x; sleep 1000"
+    )
+    wait_until(lambda: cli("exec", "first", "test", "-s", "/dev/shm/x").returncode == 0, "it has written")
+    script = "cat /dev/shm/x; df -k /dev/shm | tail -1; echo heard > /dev/shm/y"
+    said, size = cli.ok("run", "--rm", "--ipc", "container:first", "busybox", "sh", "-c", script).splitlines()
+    assert said == "said"
+    assert size.split()[1] == "3072"
+    assert cli.ok("exec", "first", "cat", "/dev/shm/y") == "heard"
+    assert cli("run", "--rm", "busybox", "test", "-e", "/dev/shm/x").returncode == 1
 
 
 def test_a_namespace_can_be_a_path(cli: Cli) -> None:
