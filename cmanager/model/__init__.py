@@ -12,6 +12,7 @@ from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer
 from .plugin import Amendment, Context, Event, Provider
 from .runtime import Bundle, Features, Stdio
+from .volume import Volume, VolumeMount
 
 __all__ = [
     "Amendment",
@@ -44,4 +45,6 @@ __all__ = [
     "Stdio",
     "Ulimit",
     "Usage",
+    "Volume",
+    "VolumeMount",
 ]

@@ -21,6 +21,7 @@ from ..linux.mounts import Mount
 from ..model.codec import from_data, to_data
 from ..model.container import Container
 from ..model.image import ImageConfig
+from ..model.volume import Volume
 from ..plugins import Plugins, load_config
 from ..state import Paths
 from . import seal
@@ -35,7 +36,8 @@ class Launch:
     """Everything the supervisor needs, as plain data.
 
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
-    kind to path; hosts: path of the hosts file; observed: whether the starter wants to hear of every step.
+    kind to path; hosts: path of the hosts file; observed: whether the starter wants to hear of every step; volumes:
+    those of the container's request, in its order.
     """
 
     paths: Paths
@@ -46,6 +48,7 @@ class Launch:
     namespaces: dict[str, str]
     hosts: str
     observed: bool = False
+    volumes: tuple[Volume, ...] = ()
 
 
 def start(launch: Launch, plugins: Plugins, client: socket.socket | None, lock: int, observe: Observe) -> None:
