@@ -125,6 +125,9 @@ def _check_features(request: RunRequest, features: Features) -> None:
 
 def _check_sources(request: RunRequest) -> None:
     for mount in request.mounts:
+        if shared := {"shared", "rshared"}.intersection(mount.options):
+            said = "would show a container's mounts to the host, use rslave"
+            raise UnsupportedError(f"mount at {mount.target}: propagation {min(shared)} {said}")
         if mount.is_bind and "X-mount.mkdir" not in mount.options and not os.path.exists(mount.source):
             raise NotFoundError(f"bind source {mount.source} does not exist")
 

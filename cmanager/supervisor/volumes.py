@@ -130,11 +130,14 @@ def _move_in(volume: Volume) -> None:
         return
     source, target = _open(filled), _open(volume.mountpoint)
     try:
+        times = os.fstat(source)
         there = set(os.listdir(target))
         for name in os.listdir(source):
             if name not in there:
                 os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
         copy.copy_attributes(source, target)
+        # Moving the entries out has changed the copy's.
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
     finally:
         os.close(source)
         os.close(target)
