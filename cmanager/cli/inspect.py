@@ -13,11 +13,13 @@ from .main import Settings
 @click.command()
 @click.option("-f", "--format", "template", default="", help="json, or a Go template.")
 @click.option("-s", "--size", is_flag=True, help="Also say how many bytes containers hold beyond their image.")
-@click.option("--type", "kind", type=click.Choice(["container", "image"]), default=None, help="Look for these only.")
+@click.option(
+    "--type", "kind", type=click.Choice(["container", "image", "volume"]), default=None, help="Look for these only."
+)
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def command(settings: Settings, template: str, size: bool, kind: str | None, names: tuple[str, ...]) -> int:
-    """Show everything known of containers and images called NAMES, as a JSON array."""
+    """Show everything known of containers, images and volumes called NAMES, as a JSON array."""
     import json
 
     from ..errors import CmanagerError, NotFoundError
@@ -31,7 +33,7 @@ def command(settings: Settings, template: str, size: bool, kind: str | None, nam
         try:
             found.append(_look(engine, name, kind, size))
         except NotFoundError:
-            print(f"cmanager: no such {kind or 'container or image'}: {printable(name)}", file=sys.stderr)
+            print(f"cmanager: no such {kind or 'container, image or volume'}: {printable(name)}", file=sys.stderr)
             code = code or 1
         except CmanagerError as error:
             print(f"cmanager: {printable(str(error))}", file=sys.stderr)
@@ -51,21 +53,29 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
     from ..errors import InvalidError, NotFoundError
     from .output import describe
 
-    if kind != "image":
+    if kind not in ("image", "volume"):
         try:
             container = engine.inspect(name)
         except NotFoundError:
             if kind == "container":
                 raise
         else:
-            described = describe.container(container)
+            where = {volume.name: volume.mountpoint for volume in engine.volumes.of(container)}
+            described = describe.container(container, where)
             if size:
                 storage = engine.plugins.get("storage", container.providers.storage)
                 described["SizeRw"] = storage.usage(container.id)
             return described
     try:
-        image = engine.images.resolve(name)
-    except InvalidError:
-        raise NotFoundError(name) from None
+        image = None if kind == "volume" else engine.images.resolve(name)
+    except (InvalidError, NotFoundError):
+        image = None
+    if image is None:
+        if kind == "image":
+            raise NotFoundError(name)
+        try:
+            return describe.volume(engine.volumes.inspect(name))
+        except InvalidError:
+            raise NotFoundError(name) from None
     names = [e.reference for e in engine.image_entries() if e.reference and e.image.digest == image.digest]
     return describe.image(image, names)

@@ -10,9 +10,10 @@ from .main import Settings
 @click.command()
 @click.option("-f", "--force", is_flag=True, help="Kill running ones; what is missing is no error.")
 @click.option("-a", "--all", "everything", is_flag=True, help="All containers that do not run, with -f all.")
+@click.option("-v", "--volumes", is_flag=True, help="With its anonymous volumes.")
 @click.argument("containers", nargs=-1)
 @click.pass_obj
-def command(settings: Settings, force: bool, everything: bool, containers: tuple[str, ...]) -> int:
+def command(settings: Settings, force: bool, everything: bool, volumes: bool, containers: tuple[str, ...]) -> int:
     """Remove CONTAINERS."""
     from ..errors import InvalidError, NotFoundError
     from .many import for_each
@@ -27,7 +28,7 @@ def command(settings: Settings, force: bool, everything: bool, containers: tuple
 
     def remove(word: str) -> None:
         try:
-            engine.remove(word, force=force)
+            engine.remove(word, force=force, volumes=volumes)
         except NotFoundError:
             if not force:
                 raise

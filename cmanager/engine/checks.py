@@ -89,15 +89,21 @@ def _check_words(request: RunRequest) -> None:
             raise InvalidError(f"invalid {_NAMESPACE_FLAGS[field.name]} {mode!r}, {expected}")
     if request.workdir and not request.workdir.startswith("/"):
         raise InvalidError(f"invalid working directory {request.workdir!r}, it must be absolute")
-    for mount in request.mounts:
-        if not mount.target.startswith("/") or ".." in mount.target.split("/") or mount.target.strip("/") == "":
-            raise InvalidError(f"invalid mount target {mount.target!r}, expected an absolute path below /")
-        if os.path.normpath(mount.target).startswith("/proc") and os.path.normpath(mount.target) not in _COVERABLE:
-            raise InvalidError(f"invalid mount target {mount.target!r}, nothing may be mounted over /proc")
-    targets = [mount.target.rstrip("/") for mount in request.mounts]
-    if len(set(targets)) != len(targets):
-        twice = next(target for target in targets if targets.count(target) > 1)
-        raise InvalidError(f"two mounts at {twice}, give one")
+    check_targets([*(mount.target for mount in request.mounts), *(use.target for use in request.volumes)])
+
+
+def check_targets(targets: list[str]) -> None:
+    """InvalidError for a place inside where nothing may be mounted, and for one that is wanted twice."""
+    seen = set()
+    for target in targets:
+        if not target.startswith("/") or ".." in target.split("/") or target.strip("/") == "":
+            raise InvalidError(f"invalid mount target {target!r}, expected an absolute path below /")
+        plain = "/" + os.path.normpath(target).lstrip("/")
+        if plain.split("/")[1] == "proc" and plain not in _COVERABLE:
+            raise InvalidError(f"invalid mount target {target!r}, nothing may be mounted over /proc")
+        if plain in seen:
+            raise InvalidError(f"two mounts at {plain}, give one")
+        seen.add(plain)
 
 
 def _check_features(request: RunRequest, features: Features) -> None:
@@ -120,6 +126,9 @@ def _check_features(request: RunRequest, features: Features) -> None:
 
 def _check_sources(request: RunRequest) -> None:
     for mount in request.mounts:
+        if shared := {"shared", "rshared"}.intersection(mount.options):
+            said = "would show a container's mounts to the host, use rslave"
+            raise UnsupportedError(f"mount at {mount.target}: propagation {min(shared)} {said}")
         if mount.is_bind and "X-mount.mkdir" not in mount.options and not os.path.exists(mount.source):
             raise NotFoundError(f"bind source {mount.source} does not exist")
 

@@ -22,10 +22,12 @@ from ..plugins import Plugins, load_config
 from ..state import Paths, Store
 from ..supervisor import attach, etc, launch, steps
 from ..supervisor.steps import Observe, Step
+from ..supervisor.volumes import drop
 from . import checks, execution, logs, userns
 from .collect import Collected, collect
 from .reconcile import Reconciler
 from .session import Session
+from .volumes import NamedVolumes
 
 
 def silent(event: PullEvent) -> None:
@@ -53,6 +55,7 @@ class Engine:
         self.store = Store(self.paths)
         self._observe = observe
         self._reconciler = Reconciler(self.store, self.plugins)
+        self.volumes = NamedVolumes(self.store, self.plugins)
 
     # -- containers ----------------------------------------------------------------------------------------------
 
@@ -82,7 +85,7 @@ class Engine:
         """Make a container that can be started; pulls the image when the request's policy says so.
 
         starting: the caller will start it at once; if it dies first, reconcile finishes the job. Raises before any
-        side effect for what cannot work here; after a later failure nothing is left.
+        side effect for what cannot work here; after a later failure nothing is left but named volumes it made.
         """
         self.store.initialise()
         container: Container = steps.run(self.create_steps(request, progress, starting), self._observe)["record"]
@@ -108,6 +111,13 @@ class Engine:
                 lambda check, image: self._record(id, providers, check, image, starting),
                 lambda: self.store.remove(id),
                 takes=("check", "image"),
+            ),
+            Step(
+                "volumes",
+                "make those of its volumes that are missing",
+                lambda record: self.volumes.ensure(record),
+                lambda: self._undo_volumes(id),
+                takes=("record",),
             ),
             Step(
                 "rootfs",
@@ -194,6 +204,7 @@ class Engine:
                 lambda image: storage.prepare(container.id, image.layers),
                 takes=("image",),
             ),
+            Step("volumes", "find its volumes", lambda: self.volumes.ensure(container)),
             *steps.start_steps(self.plugins, self.paths, container),
         ]
 
@@ -223,8 +234,11 @@ class Engine:
         self._signal(container, number)
         self._announce("kill", container, signal=str(number))
 
-    def remove(self, word: str, *, force: bool = False) -> None:
-        """Remove a container that does not run, with `force` also one that does, or whose record is corrupt."""
+    def remove(self, word: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container that does not run, with `force` also one that does, or whose record is corrupt.
+
+        volumes: with its anonymous volumes, as far as no other container uses them.
+        """
         id = self._find(word)
         try:
             container = self.inspect(id)
@@ -240,7 +254,7 @@ class Engine:
                 self._end(container, container.status.supervisor)
         elif container.status.supervisor:
             container.status.supervisor.wait_gone(30)
-        self._forget(id)
+        self._forget(id, volumes=volumes)
 
     def list(self) -> list[Container]:
         """All containers, newest first, as they really are."""
@@ -342,6 +356,7 @@ class Engine:
         end = (
             ("supervisor", "fork it into a private mount namespace"),
             ("mount", "mount the root file system there"),
+            ("fill", "fill new volumes from the image"),
             ("bundle", "write the OCI configuration"),
             ("create", f"let runtime {providers.runtime} make the container"),
             ("start", "execute the program"),
@@ -383,6 +398,8 @@ class Engine:
         if not network.startswith(("container:", "ns:")):
             self.plugins.get("network", network)
         filled = attrs.evolve(request, runtime=providers.runtime, network=network)
+        filled = self.volumes.inherit(filled, self.inspect)
+        self.volumes.check(filled, providers.storage)
         return checks.settle(filled, runtime.features(), limiter)
 
     def _image(self, images: Any, request: RunRequest, progress: Progress) -> Image:
@@ -408,6 +425,7 @@ class Engine:
             labels=image.config.labels | request.labels,
         )
         checks.stop_signal(request.stop_signal)
+        request = self.volumes.settle(id, request, image.config, providers.storage)
         with userns.allocated(self.store, request) as user_map:
             for _ in range(100):
                 name = request.name or new_name()
@@ -457,7 +475,7 @@ class Engine:
                 "supervisor",
                 "fork its supervisor, which mounts, creates and starts",
                 lambda **made: self._supervise(attrs.evolve(container, status=busy), made, lock, client),
-                takes=("image", "rootfs", "link", "cgroup"),
+                takes=("image", "rootfs", "volumes", "link", "cgroup"),
             ),
         ]
         try:
@@ -501,6 +519,7 @@ class Engine:
                 hosts=self._hosts(name).path(id) if name else self._shared_hosts(container),
                 ipc_owner=steps.ipc_owner(container, self.inspect),
                 observed=self._observe is not steps.ignore,
+                volumes=made["volumes"],
             ),
             self.plugins,
             client,
@@ -541,7 +560,12 @@ class Engine:
             if not supervisor.wait_gone(30):
                 raise CmanagerError(f"container {container.id[:12]} does not end after SIGKILL, see `ps`")
 
-    def _forget(self, id: str) -> None:
+    def _undo_volumes(self, id: str) -> None:
+        """Its record names them, and is there as long as it does."""
+        with suppress(NotFoundError):
+            drop(self.plugins, self.store, self.store.load(id))
+
+    def _forget(self, id: str, *, volumes: bool = False) -> None:
         """Remove what does not run, whoever else removes it meanwhile."""
         with self.store.locked(id):
             try:
@@ -552,7 +576,7 @@ class Engine:
                 return
             if container.status.state in ("running", "paused"):
                 raise ConflictError(f"container {id[:12]} was started again meanwhile")
-            self._reconciler.forget(container)
+            self._reconciler.forget(container, anonymous=volumes)
         self._announce("destroy", container)
 
     def _remove_corrupt(self, id: str) -> None:

@@ -17,6 +17,7 @@ from ..linux.process import boot_id
 from ..model.container import Container, Status
 from ..plugins import Plugins
 from ..state import Store
+from ..supervisor import volumes
 from ..supervisor.steps import start_steps, unwind
 
 Verdict = Literal["fine", "interrupted", "lost", "rebooted"]
@@ -93,8 +94,13 @@ class Reconciler:
         self._store.save_status(container.id, ended, durable=True)
         return attrs.evolve(container, status=ended)
 
-    def forget(self, container: Container) -> None:
-        """Remove a container that does not run: its root file system, then its record."""
+    def forget(self, container: Container, *, anonymous: bool = False) -> None:
+        """Remove a container that does not run: its root file system, then its record.
+
+        anonymous: its anonymous volumes before that, which a container with `remove` set always takes along.
+        """
+        if anonymous or container.request.remove:
+            volumes.drop(self._plugins, self._store, container)
         self._plugins.get("storage", container.providers.storage).remove(container.id)
         files.remove_tree(self._store.paths.waiters(container.id))
         self._store.remove(container.id, container.name)

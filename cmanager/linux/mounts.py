@@ -107,6 +107,9 @@ def parse_options(options: tuple[str, ...]) -> Options:
             propagation = PROPAGATION[option]
         elif option in ("bind", "rbind"):
             recursive |= option == "rbind"
+        elif option == "rro":  # runtime-spec config.md, "Linux mount options"
+            add |= syscalls.MOUNT_ATTR_RDONLY
+            recursive = True
         else:
             key, found, value = option.partition("=")
             data.append((key, value if found else None))

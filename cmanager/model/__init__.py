@@ -12,6 +12,7 @@ from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer
 from .plugin import Amendment, Context, Event, Provider
 from .runtime import Bundle, Features, Stdio
+from .volume import Volume, VolumeMount
 
 __all__ = [
     "Amendment",
@@ -45,4 +46,6 @@ __all__ = [
     "Stdio",
     "Ulimit",
     "Usage",
+    "Volume",
+    "VolumeMount",
 ]

@@ -10,6 +10,7 @@ from ..linux.mounts import Mount
 from ..linux.process import Process
 from .limits import Limits, Usage
 from .network import Attachment
+from .volume import VolumeMount
 
 State = Literal["created", "running", "paused", "stopped", "lost"]
 
@@ -56,7 +57,8 @@ class RunRequest:
     image: reference; command: replaces the image's cmd when not empty; entrypoint: None for the image's, an empty
     tuple for none; env: "KEY=value" strings; network: a provider's name, "container:ID" or ""; user, workdir,
     hostname, stop_signal: "" for the default; pull: missing, always or never; shm_size: bytes;
-    stop_timeout: seconds; security: Docker's --security-opt values.
+    stop_timeout: seconds; security: Docker's --security-opt values; volumes_from: CONTAINER[:ro|rw], whose mounts are
+    taken over at places that `mounts` and `volumes` leave free.
     """
 
     image: str
@@ -75,6 +77,8 @@ class RunRequest:
     privileged: bool = False
     read_only: bool = False
     mounts: tuple[Mount, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()

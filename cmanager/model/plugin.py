@@ -57,8 +57,9 @@ class Amendment:
 
 @frozen
 class Event:
-    """Something that happened. kind: container or image; action: Docker's words (create, start, die, destroy, oom, …)
-    id: of the object; time: seconds since the epoch; attributes: names, image, exitCode, …"""
+    """Something that happened. kind: container, image or volume; action: Docker's words (create, start, die,
+    destroy, …); id: of the object, or its name; time: seconds since the epoch; attributes: names, image, …
+    """
 
     kind: str
     action: str

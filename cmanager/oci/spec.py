@@ -88,6 +88,9 @@ def build(
             "sysctl": _sysctls(request, around),
         },
     }
+    if any({"slave", "rslave"}.intersection(mount.options) for mount in request.mounts):
+        # A bind cannot receive more than the mounts around it do (mount_namespaces(7)).
+        config["linux"]["rootfsPropagation"] = "rslave"
     if not config["hostname"]:
         del config["hostname"]
     if security.seccomp is not None:

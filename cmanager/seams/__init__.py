@@ -13,7 +13,7 @@ from .image import Images, Registry
 from .limiter import Limiter
 from .network import Network
 from .runtime import Exec, Runtime
-from .storage import Storage
+from .storage import Storage, Volumes
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
 API = 1
@@ -27,4 +27,4 @@ SEAMS = {
     "runtime": ("cmanager_runtimes", Runtime),
 }
 
-__all__ = ["API", "SEAMS", "Exec", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage"]
+__all__ = ["API", "SEAMS", "Exec", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage", "Volumes"]

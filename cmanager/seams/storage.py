@@ -1,4 +1,4 @@
-"""The storage seam: layers in, a root file system described as mounts out."""
+"""The storage seam: layers in, a root file system described as mounts out; and volumes, which outlive containers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from ..linux.mounts import Mount
 from ..model.image import Layer
+from ..model.volume import Volume
 
 
 @runtime_checkable
@@ -45,4 +46,40 @@ class Storage(Protocol):
 
         Also removes what interrupted calls of `prepare` left behind.
         """
+        ...
+
+
+@runtime_checkable
+class Volumes(Protocol):
+    """Optional: a storage provider that also keeps volumes, directories that outlive containers.
+
+    Files in a volume have the ids that containers give them, whatever user namespace they are in: the core mounts a
+    volume id-mapped, fills it from the image (in the directories that `Volume` names) and knows who uses it. Names
+    follow `cmanager.model.names` and are unique within a provider; the core keeps them unique among providers, and
+    calls `create_volume` and `remove_volume` for one name one at a time. Every method raises InvalidError for a name
+    that is none, before a path is built from it, and HostError for what the file system refuses.
+    """
+
+    def create_volume(self, name: str, labels: dict[str, str], *, anonymous: bool = False) -> Volume:
+        """Make an empty volume: its mountpoint is an empty directory, 0755 and root's, its staging an empty one.
+
+        It is there after a power loss, and after a death there is a whole volume or none. Raises ConflictError when
+        the name is taken.
+        """
+        ...
+
+    def volumes(self) -> tuple[Volume, ...]:
+        """All volumes, by name. One whose record cannot be read is among them, with its `problem`."""
+        ...
+
+    def volume(self, name: str) -> Volume:
+        """One volume. Raises NotFoundError."""
+        ...
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume with all its files. Idempotent; nobody uses it any more."""
+        ...
+
+    def volume_usage(self, name: str) -> int:
+        """Bytes that the volume's files take on disk; 0 when there is none of that name."""
         ...

@@ -22,6 +22,7 @@ from ..linux.process import Process
 from ..model.codec import from_data, to_data
 from ..model.container import Container
 from ..model.image import ImageConfig
+from ..model.volume import Volume
 from ..plugins import Plugins, load_config
 from ..state import Paths
 from . import seal
@@ -37,7 +38,7 @@ class Launch:
 
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
     kind to path; hosts: path of the hosts file; ipc_owner: first process of the container whose ipc is shared;
-    observed: whether the starter wants to hear of every step.
+    observed: whether the starter wants to hear of every step; volumes: those of the container's request, in its order.
     """
 
     paths: Paths
@@ -49,6 +50,7 @@ class Launch:
     hosts: str
     ipc_owner: Process | None = None
     observed: bool = False
+    volumes: tuple[Volume, ...] = ()
 
 
 @frozen

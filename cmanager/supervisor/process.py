@@ -18,6 +18,7 @@ import attrs
 
 from ..errors import CmanagerError, HostError
 from ..linux import files, inroot, mounts
+from ..linux.mounts import Mount
 from ..linux.process import Process, boot_id
 from ..model.container import Container, Status
 from ..model.limits import Usage
@@ -26,7 +27,7 @@ from ..model.runtime import Bundle
 from ..oci import security, spec, users
 from ..plugins import Plugins
 from ..state import Store
-from . import etc, rootfs
+from . import etc, rootfs, volumes
 from .background import detach, say
 from .launch import GO, Launch
 from .log import Log
@@ -104,7 +105,8 @@ class _Supervisor:
     def _steps(self) -> list[Step]:
         return [
             Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(self._directory)),
-            Step("bundle", "write its OCI configuration", self._bundle),
+            Step("fill", "fill new volumes from the image", lambda: volumes.attach(self._launch, self._directory)),
+            Step("bundle", "write its OCI configuration", self._bundle, takes=("fill",)),
             Step("create", "create it", self._create, lambda: self._runtime.delete(self._id)),
             Step("start", "execute its program", lambda create: self._start(create), takes=("create",)),
         ]
@@ -119,9 +121,10 @@ class _Supervisor:
         userns = self._launch.namespaces.get("user", "") if own_range else ""
         rootfs.mount(self._launch.rootfs, self._directory, userns, own_range[0] if own_range else 0)
 
-    def _bundle(self) -> None:
+    def _bundle(self, fill: tuple[Mount, ...]) -> None:
         container, launch = self._container, self._launch
         request, run_dir = container.request, launch.paths.run_dir(self._id)
+        request = attrs.evolve(request, mounts=(*request.mounts, *fill))
         root = inroot.open_root(f"{self._directory}/rootfs")
         try:
             rootfs.check(root, request.image)
@@ -226,6 +229,7 @@ class _Supervisor:
     def _remove(self, left: list[str]) -> None:
         storage = self._plugins.get("storage", self._container.providers.storage)
         try:
+            volumes.drop(self._plugins, self._store, self._container)
             storage.remove(self._id)
             if not left:
                 self._store.remove(self._id, self._container.name)

@@ -9,8 +9,10 @@ from functools import partial
 from cmanager.errors import HostError, InvalidError, UnsupportedError
 from cmanager.linux.layers import Bounds, Claim, Overlay, Store, unpack
 from cmanager.linux.mounts import Mount
+from cmanager.linux.volumes.store import VolumeStore
 from cmanager.model.image import Layer, check_digest
 from cmanager.model.names import ID
+from cmanager.model.volume import Volume
 
 from .missing import Stack, is_opaque
 
@@ -27,6 +29,7 @@ class OverlayStorage:
 
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
+        self._volumes = VolumeStore(store.directory)
         self._bounds = bounds
 
     def prepare(self, id: str, layers: tuple[Layer, ...]) -> tuple[Mount, ...]:
@@ -64,6 +67,21 @@ class OverlayStorage:
 
     def collect(self, diff_ids: frozenset[str]) -> int:
         return self._store.collect(lambda key: f"sha256:{key}" in diff_ids)
+
+    def create_volume(self, name: str, labels: dict[str, str], *, anonymous: bool = False) -> Volume:
+        return self._volumes.create(name, labels, anonymous=anonymous)
+
+    def volumes(self) -> tuple[Volume, ...]:
+        return self._volumes.list()
+
+    def volume(self, name: str) -> Volume:
+        return self._volumes.find(name)
+
+    def remove_volume(self, name: str) -> None:
+        self._volumes.remove(name)
+
+    def volume_usage(self, name: str) -> int:
+        return self._volumes.usage(name)
 
     def _unpack(self, layers: tuple[Layer, ...]) -> None:
         for layer in layers:

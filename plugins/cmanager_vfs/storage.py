@@ -12,8 +12,10 @@ from attrs import frozen
 from cmanager.errors import InvalidError
 from cmanager.linux.layers import Apply, Bounds, Claim, Store, unpack
 from cmanager.linux.mounts import Mount
+from cmanager.linux.volumes.store import VolumeStore
 from cmanager.model.image import Layer, check_digest
 from cmanager.model.names import ID
+from cmanager.model.volume import Volume
 
 from .copy import copy_tree
 
@@ -37,6 +39,7 @@ class VfsStorage:
 
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
+        self._volumes = VolumeStore(store.directory)
         self._bounds = bounds
 
     def prepare(self, id: str, layers: tuple[Layer, ...]) -> tuple[Mount, ...]:
@@ -63,6 +66,21 @@ class VfsStorage:
                 return False
 
         return self._store.collect(wanted)
+
+    def create_volume(self, name: str, labels: dict[str, str], *, anonymous: bool = False) -> Volume:
+        return self._volumes.create(name, labels, anonymous=anonymous)
+
+    def volumes(self) -> tuple[Volume, ...]:
+        return self._volumes.list()
+
+    def volume(self, name: str) -> Volume:
+        return self._volumes.find(name)
+
+    def remove_volume(self, name: str) -> None:
+        self._volumes.remove(name)
+
+    def volume_usage(self, name: str) -> int:
+        return self._volumes.usage(name)
 
     def _fill(self, chains: tuple[_Chain, ...], claim: Claim) -> None:
         for chain in chains:

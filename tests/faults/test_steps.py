@@ -12,14 +12,14 @@ from ..support import CHECKOUT, Cli, Snapshot
 
 pytestmark = pytest.mark.root
 
-ENGINE = ("check", "image", "record", "rootfs", "netns", "link", "hosts", "cgroup", "supervisor")
-SUPERVISOR = ("mount", "bundle", "create", "start")
+ENGINE = ("check", "image", "record", "volumes", "rootfs", "netns", "link", "hosts", "cgroup", "supervisor")
+SUPERVISOR = ("mount", "fill", "bundle", "create", "start")
 #: Runs one container through the engine, and does `ACT` when the step named by argument enters the phase.
 _PROGRAM = """
 import os, signal, sys
 from cmanager import Engine
 from cmanager.errors import HostError
-from cmanager.model import RunRequest
+from cmanager.model import RunRequest, VolumeMount
 
 root, run_root, step, phase, act = sys.argv[1:]
 
@@ -33,7 +33,7 @@ def observe(name, now, seconds):
         raise HostError("pretend at step", step, 5)
 
 engine = Engine(root, run_root, observe=observe)
-engine.run(RunRequest(image="busybox", command=("true",), name="victim"))
+engine.run(RunRequest(image="busybox", command=("true",), name="victim", volumes=(VolumeMount("", "/etc"),)))
 """
 
 
@@ -59,8 +59,9 @@ def test_nothing_is_left_and_the_same_command_works(cli: Cli, step: str, phase: 
     before = Snapshot.take()
     assert run(cli, step, phase, act) != 0
     cli.ok("gc")
-    cli.ok("rm", "-f", "victim")
+    cli.ok("rm", "-f", "-v", "victim")
     assert cli.names() == []
+    assert cli.ok("volume", "ls", "-q") == ""
     left = Snapshot.take().beyond(before)
     assert left == {}, left
     assert cli.ok("run", "--rm", "--name", "victim", "busybox", "echo", "well") == "well"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ...model import Container, Image
+from ...model import Container, Image, Volume
+from . import mounts
 from .gofunctions import OpenMap
 from .human import rfc3339
 from .rows import split_reference, state_word
 
 
-def container(found: Container) -> dict[str, Any]:
-    """One element of `inspect`; what Docker has no word for stands under "Cmanager"."""
+def container(found: Container, mountpoints: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One element of `inspect`; what Docker has no word for stands under "Cmanager".
+
+    mountpoints: where its volumes are, by name.
+    """
     request, status = found.request, found.status
     return {
         "Id": found.id,
@@ -25,15 +30,7 @@ def container(found: Container) -> dict[str, Any]:
         "Driver": found.providers.storage,
         "Platform": "linux",
         "Runtime": found.providers.runtime,
-        "Mounts": [
-            {
-                "Type": "bind" if mount.is_bind else mount.type,
-                "Source": mount.source,
-                "Destination": mount.target,
-                "RW": "ro" not in mount.options,
-            }
-            for mount in request.mounts
-        ],
+        "Mounts": mounts.described(found, mountpoints or {}),
         "HostConfig": _host_config(found),
         "Config": {
             "Hostname": request.hostname or found.id[:12],
@@ -89,6 +86,20 @@ def image(found: Image, references: list[str]) -> dict[str, Any]:
     }
 
 
+def volume(found: Volume) -> dict[str, Any]:
+    """One element of `volume inspect`."""
+    described = {
+        "CreatedAt": rfc3339(found.created_at),
+        "Driver": found.driver,
+        "Labels": OpenMap(found.labels),
+        "Mountpoint": found.mountpoint,
+        "Name": found.name,
+        "Options": OpenMap(),
+        "Scope": "local",
+    }
+    return {**described, "Status": {"Error": found.problem}} if found.problem else described
+
+
 def _state(found: Container) -> dict[str, Any]:
     status = found.status
     running = status.state in ("running", "paused")
@@ -120,6 +131,7 @@ def _host_config(found: Container) -> dict[str, Any]:
         "Init": request.init,
         "Privileged": request.privileged,
         "ReadonlyRootfs": request.read_only,
+        "VolumesFrom": list(request.volumes_from),
         "SecurityOpt": list(request.security),
         "Sysctls": OpenMap(request.sysctls),
         "ShmSize": request.shm_size,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from ...errors import InvalidError, NotFoundError
 from ...model import Container, ImageEntry
-from . import filters
+from . import filters, mounts
 from .human import ago, duration, local_time, size
 
 CONTAINER_COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Runtime")
@@ -56,7 +56,6 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
     command = " ".join(container.argv)
     if trunc and len(command) > _SHORT_COMMAND:
         command = command[: _SHORT_COMMAND - 1] + "…"
-    sources = [mount.source for mount in request.mounts if mount.is_bind]
     return {
         "ID": container.id[:_SHORT_ID] if trunc else container.id,
         "Image": request.image,
@@ -68,9 +67,9 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "Ports": ", ".join(container.status.attachment.ports) if container.status.attachment else "",
         "Names": container.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(request.labels.items())),
-        "Mounts": ",".join(sources),
+        "Mounts": ",".join(mounts.named(container, trunc=trunc)),
         "Networks": request.network,
-        "LocalVolumes": "0",
+        "LocalVolumes": str(len(request.volumes)),
         "Size": "0B",
         "Runtime": container.providers.runtime,
     }
@@ -174,7 +173,7 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "exited": _exited,
     "status": _status,
     "ancestor": _ancestor,
-    "volume": lambda value: lambda c: any(value in (mount.source, mount.target) for mount in c.request.mounts),
+    "volume": lambda value: lambda c: mounts.uses(c, value),
     "network": lambda value: lambda c: c.request.network == value,
     "runtime": lambda value: lambda c: c.providers.runtime == value,
     "command": _command,
