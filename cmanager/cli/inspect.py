@@ -58,10 +58,11 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
             if kind == "container":
                 raise
         else:
-            described = describe.container(container)
+            image = engine.image_of(container)
+            described = describe.container(container, image.config if image else None)
             if size:
-                storage = engine.plugins.get("storage", container.providers.storage)
-                described["SizeRw"] = storage.usage(container.id)
+                sizes = engine.size(container)
+                described |= {"SizeRw": sizes.writable, "SizeRootFs": sizes.virtual}
             return described
     try:
         image = engine.images.resolve(name)

@@ -22,6 +22,7 @@ COMMANDS = {
     "rm": "remove containers",
     "ps": "list containers",
     "logs": "print the output of a container",
+    "events": "follow what happens to containers and images",
     "inspect": "show everything known of containers and images, as JSON",
     "wait": "wait until containers stop, print their exit codes",
     "images": "list images",
@@ -51,7 +52,21 @@ class Settings:
 
         if os.geteuid() != 0:
             raise InvalidError("cmanager needs root, try: sudo cmanager …")
-        return Engine(self.root, self.run_root, self.config, **extra)
+        return Engine(self.root, self.run_root, self.config, warn=_Warnings(), **extra)
+
+
+class _Warnings:
+    """Lines on stderr about what stops nothing, each said once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, warning: str) -> None:
+        from .output.safe import printable
+
+        if warning not in self._said:
+            self._said.add(warning)
+            print(f"cmanager: warning: {printable(' '.join(warning.split()))}", file=sys.stderr)
 
 
 class _Commands(click.Group):

@@ -58,7 +58,8 @@ class Amendment:
 @frozen
 class Event:
     """Something that happened. kind: container or image; action: Docker's words (create, start, die, destroy, oom, …)
-    id: of the object; time: seconds since the epoch; attributes: names, image, exitCode, …"""
+    id: of the object; time: seconds since the epoch; attributes: name, image, exitCode, signal, …, and the labels of a
+    container."""
 
     kind: str
     action: str

@@ -50,8 +50,13 @@ def state_word(container: Container) -> str:
     return {"stopped": "exited", "lost": "exited"}.get(container.status.state, container.status.state)
 
 
-def container_row(container: Container, now: float, *, trunc: bool = True) -> dict[str, str]:
-    """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command."""
+def size_text(writable: int, virtual: int) -> str:
+    """ "12kB (virtual 4.27MB)"."""
+    return f"{size(writable)} (virtual {size(virtual)})"
+
+
+def container_row(container: Container, now: float, *, trunc: bool = True, shown_size: str = "0B") -> dict[str, str]:
+    """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command; shown_size: see `size_text`."""
     request = container.request
     command = " ".join(container.argv)
     if trunc and len(command) > _SHORT_COMMAND:
@@ -71,7 +76,7 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "Mounts": ",".join(sources),
         "Networks": request.network,
         "LocalVolumes": "0",
-        "Size": "0B",
+        "Size": shown_size,
         "Runtime": container.providers.runtime,
     }
 
