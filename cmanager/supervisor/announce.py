@@ -44,5 +44,5 @@ class Announcer:
             now = time.time_ns()
             why = f"{(error.strerror or '').lower()} (errno {error.errno})"
             self._warn(f"cannot record the event {kind} {action}: {why}")
-        for warning in self._plugins.announce(Event(kind, action, id, now / 1e9, attributes)):
+        for warning in self._plugins.announce(Event(kind, action, id, now / 10**9, attributes)):
             self._warn(warning)

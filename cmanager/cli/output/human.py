@@ -27,7 +27,7 @@ def parse_size(text: str, flag: str) -> int:
 
 def parse_time(text: str, flag: str) -> float:
     """Epoch seconds behind RFC 3339, unix seconds, or a duration ago such as 10m or 1h30m."""
-    return parse_time_ns(text, flag) / 1e9
+    return parse_time_ns(text, flag) / 10**9
 
 
 def parse_time_ns(text: str, flag: str) -> int:
