@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..engine import Engine
 
+#: Set by the scripts of `cmanager completion` (click's protocol).
+COMPLETE = "_CMANAGER_COMPLETE"
 #: Each command, the line `--help` shows for it; its file has the same name.
 COMMANDS = {
     "run": "create a container and start it",
@@ -31,6 +35,7 @@ COMMANDS = {
     "tag": "give an image another name",
     "registry": "build and list the images of the local registry directory",
     "plugin": "list plugins and whether they work",
+    "completion": "print a script that completes commands, options and names",
     "explain": "show what a command would do, step by step, and change nothing",
     "gc": "return whatever crashes left",
     "doctor": "what this host offers to containers, and what each lack costs",
@@ -79,7 +84,18 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f".{cmd_name}", __package__).command
+        if COMPLETE in os.environ:
+            from .candidates import attach
+
+            attach(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        # Not the group's own: it imports every command for its help.
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -114,6 +130,10 @@ def cli(ctx: click.Context, root: str, run_root: str, config: str | None) -> Non
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code. Every error is one line on stderr."""
     try:
+        if COMPLETE in os.environ:
+            from .completion import prepare
+
+            prepare(cli)
         result = cli.main(arguments, prog_name="cmanager", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)

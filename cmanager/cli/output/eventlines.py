@@ -95,3 +95,4 @@ _FILTERS: dict[str, filters.Maker[Entry]] = {
     "image": _image,
     "label": _label,
 }
+FILTER_KEYS = sorted(_FILTERS)

@@ -223,6 +223,7 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
 }
 
 
+CONTAINER_FILTER_KEYS = sorted((*_CONTAINER_FILTERS, "before", "since"))
 #: What `ps --sort` compares.
 CONTAINER_KEYS: dict[str, Callable[[Listed], Any]] = {
     "id": lambda listed: listed.container.id,
@@ -303,6 +304,7 @@ _IMAGE_FILTERS: dict[str, filters.Maker[ImageEntry]] = {
     "dangling": _dangling,
     "label": _image_label,
 }
+IMAGE_FILTER_KEYS = sorted(_IMAGE_FILTERS)
 #: What `images --sort` compares.
 IMAGE_KEYS: dict[str, Callable[[ImageEntry], Any]] = {
     "repository": lambda entry: split_reference(entry.reference)[0],
