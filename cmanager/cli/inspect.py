@@ -7,25 +7,31 @@ from typing import Any
 
 import click
 
+from .listoptions import typed
 from .main import Settings
 
 
 @click.command()
 @click.option("-f", "--format", "template", default="", help="json, or a Go template.")
+@click.option("--output", type=click.Choice(["json"]), default=None, help="One document with a schema version.")
 @click.option("-s", "--size", is_flag=True, help="Also say how many bytes containers hold beyond their image.")
 @click.option(
     "--type", "kind", type=click.Choice(["container", "image", "volume"]), default=None, help="Look for these only."
 )
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
-def command(settings: Settings, template: str, size: bool, kind: str | None, names: tuple[str, ...]) -> int:
+def command(
+    settings: Settings, template: str, output: str | None, size: bool, kind: str | None, names: tuple[str, ...]
+) -> int:
     """Show everything known of containers, images and volumes called NAMES, as a JSON array."""
     import json
 
     from ..errors import CmanagerError, NotFoundError
     from .output.gotemplate import Template
+    from .output.listing import print_document
     from .output.safe import printable, printable_lines
 
+    in_document = typed(output or "", template)
     compiled = Template(template) if template and template != "json" else None
     engine = settings.engine()
     found, code = [], 0
@@ -38,7 +44,9 @@ def command(settings: Settings, template: str, size: bool, kind: str | None, nam
         except CmanagerError as error:
             print(f"cmanager: {printable(str(error))}", file=sys.stderr)
             code = error.exit_code
-    if compiled:
+    if in_document:
+        print_document("inspect", found)
+    elif compiled:
         for item in found:
             click.echo(printable_lines(compiled.render(item)))
     elif template == "json":
@@ -60,11 +68,12 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
             if kind == "container":
                 raise
         else:
+            image = engine.image_of(container)
             where = {volume.name: volume.mountpoint for volume in engine.volumes.of(container)}
-            described = describe.container(container, where)
+            described = describe.container(container, image.config if image else None, where)
             if size:
-                storage = engine.plugins.get("storage", container.providers.storage)
-                described["SizeRw"] = storage.usage(container.id)
+                sizes = engine.size(container)
+                described |= {"SizeRw": sizes.writable, "SizeRootFs": sizes.virtual}
             return described
     try:
         image = None if kind == "volume" else engine.images.resolve(name)

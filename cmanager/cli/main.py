@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..engine import Engine
 
+#: Set by the scripts of `cmanager completion` (click's protocol).
+COMPLETE = "_CMANAGER_COMPLETE"
 #: Each command, the line `--help` shows for it; its file has the same name.
 COMMANDS = {
     "run": "create a container and start it",
@@ -24,6 +28,7 @@ COMMANDS = {
     "rm": "remove containers",
     "ps": "list containers",
     "logs": "print the output of a container",
+    "events": "follow what happens to containers and images",
     "inspect": "show everything known of containers, images and volumes, as JSON",
     "wait": "wait until containers stop, print their exit codes",
     "volume": "make, list and remove volumes",
@@ -33,6 +38,7 @@ COMMANDS = {
     "tag": "give an image another name",
     "registry": "build and list the images of the local registry directory",
     "plugin": "list plugins and whether they work",
+    "completion": "print a script that completes commands, options and names",
     "explain": "show what a command would do, step by step, and change nothing",
     "gc": "return whatever crashes left",
     "doctor": "what this host offers to containers, and what each lack costs",
@@ -54,7 +60,21 @@ class Settings:
 
         if os.geteuid() != 0:
             raise InvalidError("cmanager needs root, try: sudo cmanager …")
-        return Engine(self.root, self.run_root, self.config, **extra)
+        return Engine(self.root, self.run_root, self.config, warn=_Warnings(), **extra)
+
+
+class _Warnings:
+    """Lines on stderr about what stops nothing, each said once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, warning: str) -> None:
+        from .output.safe import printable
+
+        if warning not in self._said:
+            self._said.add(warning)
+            print(f"cmanager: warning: {printable(' '.join(warning.split()))}", file=sys.stderr)
 
 
 class _Commands(click.Group):
@@ -67,7 +87,18 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f".{cmd_name}", __package__).command
+        if COMPLETE in os.environ:
+            from .candidates import attach
+
+            attach(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        # Not the group's own: it imports every command for its help.
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -104,6 +135,10 @@ def cli(ctx: click.Context, root: str, run_root: str, config: str | None) -> Non
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code. Every error is one line on stderr."""
     try:
+        if COMPLETE in os.environ:
+            from .completion import prepare
+
+            prepare(cli)
         result = cli.main(arguments, prog_name="cmanager", standalone_mode=False)
         sys.stdout.flush()
         return int(result or 0)

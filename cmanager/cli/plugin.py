@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .listoptions import list_options, typed
 from .main import Settings
 
 
@@ -13,12 +14,17 @@ def command() -> None:
 
 
 @command.command("ls")
-@click.option("--format", "template", default="", help="json, or a Go template.")
+@list_options
 @click.pass_obj
-def _list(settings: Settings, template: str) -> None:
+def _list(settings: Settings, template: str, output: str, noheading: bool) -> None:
     """List every plugin, with the reason where one does not load."""
-    from .output.listing import print_rows
+    from .output.listing import print_document, print_rows
 
+    in_json = typed(output, template)
+    found = settings.engine().plugins.rows()
+    if in_json:
+        print_document("plugins", [row._asdict() for row in found])
+        return
     rows = [
         {
             "Seam": row.seam,
@@ -29,7 +35,7 @@ def _list(settings: Settings, template: str) -> None:
             "Module": row.module,
             "Reason": row.reason,
         }
-        for row in settings.engine().plugins.rows()
+        for row in found
     ]
     headers = {key: key.upper() for key in ("Seam", "Name", "Default", "State", "Origin", "Module", "Reason")}
-    print_rows(rows, tuple(headers), headers, template)
+    print_rows(rows, tuple(headers), headers, template, heading=not noheading)

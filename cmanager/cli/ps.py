@@ -3,43 +3,107 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
+from .listoptions import list_options, typed
 from .main import Settings
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..model import Container
+    from .output.rows import Listed
+
+KEYS = "id, names, image, command, created, started, finished, status, runtime or size"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-a", "--all", "everything", is_flag=True, help="Also those that do not run.")
 @click.option("-q", "--quiet", is_flag=True, help="Ids only.")
 @click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only those that match.")
-@click.option("--format", "template", default="", help="json, or a Go template.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten.")
 @click.option("-n", "--last", type=int, default=-1, help="The last N created, whatever their state.")
 @click.option("-l", "--latest", is_flag=True, help="The last one created.")
+@click.option("-s", "--size", is_flag=True, help="Also what each wrote, and that with its image.")
+@click.option("--ns", "namespaces", is_flag=True, help="Show the namespaces of each one's first process.")
+@click.option("--sort", default="", metavar="[-]KEY[,…]", help=f"{KEYS}.")
+@click.option("--watch", type=click.FloatRange(0.1), default=None, metavar="SECONDS", help="Show it again and again.")
+@list_options
 @click.pass_obj
 def command(
     settings: Settings,
     everything: bool,
     quiet: bool,
     filters: tuple[str, ...],
-    template: str,
     no_trunc: bool,
     last: int,
     latest: bool,
+    size: bool,
+    namespaces: bool,
+    sort: str,
+    watch: float | None,
+    template: str,
+    output: str,
+    noheading: bool,
 ) -> None:
     """List containers."""
-    from .output.listing import print_rows
-    from .output.rows import CONTAINER_COLUMNS, CONTAINER_HEADERS, container_filters, container_row
+    from .output import sorting
+    from .output import typed as items
+    from .output.listing import print_document, print_rows
+    from .output.rows import (
+        CONTAINER_COLUMNS,
+        CONTAINER_HEADERS,
+        CONTAINER_KEYS,
+        NAMESPACE_COLUMNS,
+        NAMESPACES,
+        container_filters,
+        listed_row,
+    )
 
-    chosen = container_filters(filters)
-    engine = settings.engine()
-    now = time.time()
-    found = engine.list()
-    last = 1 if latest else last
+    in_json = typed(output, template, quiet)
+    chosen, ordered = container_filters(filters), sorting.by(sort, CONTAINER_KEYS)
     asked_state = any(f.partition("=")[0].rstrip("!") in ("status", "exited") for f in filters)
-    if not everything and not asked_state and last < 0:
-        found = [c for c in found if c.status.state in ("running", "paused")]
-    found = chosen(found)[: last if last >= 0 else None]
-    rows = [container_row(c, now, trunc=not no_trunc) for c in found]
-    print_rows(rows, CONTAINER_COLUMNS, CONTAINER_HEADERS, template, quiet="ID" if quiet else "")
+    last = 1 if latest else last
+    # As in Docker, a template that shows the size asks for it.
+    measured = size or ".Size" in template or "size" in sort
+    columns = (*CONTAINER_COLUMNS[:-1], "Size", CONTAINER_COLUMNS[-1]) if size else CONTAINER_COLUMNS
+    headers = CONTAINER_HEADERS | ({title: title for title in ("PID", *NAMESPACES)} if namespaces else {})
+    engine = settings.engine()
+
+    def show() -> None:
+        # Before what runs is picked: `before` and `since` may name a container that does not.
+        found = chosen(engine.list())
+        if not everything and not asked_state and last < 0:
+            found = [c for c in found if c.status.state in ("running", "paused")]
+        listed = ordered([_listed(engine, c, measured, namespaces) for c in found[: last if last >= 0 else None]])
+        if in_json:
+            print_document("ps", [items.container(item) for item in listed])
+            return
+        rows = [listed_row(item, time.time(), trunc=not no_trunc) for item in listed]
+        print_rows(
+            rows,
+            NAMESPACE_COLUMNS if namespaces else columns,
+            headers,
+            template,
+            quiet="ID" if quiet else "",
+            heading=not noheading,
+            fit=not no_trunc,
+        )
+
+    show()
+    while watch is not None:
+        time.sleep(watch)
+        click.clear()  # does nothing where stdout is no terminal
+        show()
+
+
+def _listed(engine: Engine, container: Container, measured: bool, namespaces: bool) -> Listed:
+    from .output.rows import Listed
+
+    init = container.status.init
+    return Listed(
+        container,
+        engine.size(container) if measured else None,
+        (init.namespaces() if init else {}) if namespaces else None,
+    )

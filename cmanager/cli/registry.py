@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .listoptions import list_options, typed
 from .main import Settings
 
 if TYPE_CHECKING:
@@ -34,26 +34,27 @@ def _build(settings: Settings, progress: str, names: tuple[str, ...]) -> None:
 
 
 @command.command("ls")
-@click.option("--format", "template", default="", help="json, or a Go template.")
+@list_options
 @click.pass_obj
-def _list(settings: Settings, template: str) -> None:
+def _list(settings: Settings, template: str, output: str, noheading: bool) -> None:
     """List what is there to be pulled, and the recipes that can be built."""
-    from .output.listing import print_rows
-    from .output.rows import image_row
+    from .output.listing import print_document, print_rows
+    from .output.rows import split_reference
 
+    in_json = typed(output, template)
     registry = _registry(settings)
     recipes = registry.recipes()
-    rows = []
+    found: list[dict[str, Any]] = []
     for entry in registry.repositories():
-        name = image_row(entry, time.time())["Repository"]
-        rows.append(_row(entry.reference, entry.image.digest, recipes.pop(name, "")))
-    rows += [_row(name, "not built", about) for name, about in sorted(recipes.items())]
+        about = recipes.pop(split_reference(entry.reference)[0], "")
+        found.append({"reference": entry.reference, "digest": entry.image.digest, "about": about})
+    found += [{"reference": name, "digest": None, "about": about} for name, about in sorted(recipes.items())]
+    if in_json:
+        print_document("registry", found)
+        return
+    rows = [{"Name": f["reference"], "Digest": f["digest"] or "not built", "About": f["about"]} for f in found]
     headers = {"Name": "NAME", "Digest": "DIGEST", "About": "ABOUT"}
-    print_rows(rows, tuple(headers), headers, template)
-
-
-def _row(name: str, digest: str, about: str) -> dict[str, str]:
-    return {"Name": name, "Digest": digest, "About": about}
+    print_rows(rows, tuple(headers), headers, template, heading=not noheading)
 
 
 def _registry(settings: Settings) -> Registry:

@@ -13,7 +13,4 @@ from .main import Settings
 @click.pass_obj
 def command(settings: Settings, source: str, target: str) -> None:
     """Give the image SOURCE the further name TARGET."""
-    from ..model import Reference
-
-    reference = Reference.parse(target)
-    settings.engine().images.tag(source, reference)
+    settings.engine().tag(source, target)

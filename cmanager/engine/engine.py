@@ -16,17 +16,19 @@ from ..linux.process import Process, boot_id
 from ..model.container import Container, ExecRequest, Providers, RunRequest, Status
 from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
-from ..model.plugin import Event
 from ..oci import spec
 from ..plugins import Plugins, load_config
 from ..state import Paths, Store
+from ..state.journal import Entry, Journal
 from ..supervisor import attach, etc, launch, steps
+from ..supervisor.announce import Announcer, Warn, unheard
 from ..supervisor.steps import Observe, Step
 from ..supervisor.volumes import drop
-from . import checks, execution, logs, userns
+from . import checks, execution, logs, usage, userns
 from .collect import Collected, collect
 from .reconcile import Reconciler
 from .session import Session
+from .usage import Size
 from .volumes import NamedVolumes
 
 
@@ -38,8 +40,9 @@ class Engine:
     """A container manager on two directories.
 
     root: durable state, run_root: state that ends with the boot; config: a plugins.toml, None for the usual search;
-    observe: called around every step of a start. Constructing it reads the configuration and touches nothing else;
-    instances hold no state, any number may work on the same directories at once. Needs root.
+    observe: called around every step of a start; warn: called with each line about what failed and stops nothing.
+    Constructing it reads the configuration and touches nothing else; instances hold no state, any number may work on
+    the same directories at once. Needs root.
     """
 
     def __init__(
@@ -48,14 +51,17 @@ class Engine:
         run_root: str = "/run/cmanager",
         config: str | None = None,
         observe: Observe = steps.ignore,
+        warn: Warn = unheard,
     ) -> None:
         self.paths = Paths(os.path.abspath(root), os.path.abspath(run_root))
         self._config = os.path.abspath(config) if config else ""
         self.plugins = Plugins(load_config(self._config or None), self.paths.root, self.paths.run_root)
         self.store = Store(self.paths)
         self._observe = observe
-        self._reconciler = Reconciler(self.store, self.plugins)
-        self.volumes = NamedVolumes(self.store, self.plugins)
+        self._journal = Journal(self.paths.events)
+        self._announcer = Announcer(self.plugins, self._journal, warn)
+        self._reconciler = Reconciler(self.store, self.plugins, self._announcer)
+        self.volumes = NamedVolumes(self.store, self.plugins, self._announcer)
 
     # -- containers ----------------------------------------------------------------------------------------------
 
@@ -220,10 +226,11 @@ class Engine:
         number = checks.stop_signal(container.request.stop_signal or "SIGTERM")
         supervisor = container.status.supervisor
         self._signal(container, number)
-        if supervisor is None or supervisor.wait_gone(wait if wait >= 0 else 10**9):
-            return False
-        self._end(container, supervisor)
-        return True
+        in_time = supervisor is None or supervisor.wait_gone(wait if wait >= 0 else 10**9)
+        if not in_time and supervisor:
+            self._end(container, supervisor)
+        self._announce("stop", container)
+        return not in_time
 
     def kill(self, word: str, signal_name: str = "SIGKILL") -> None:
         """Send a signal to the container's first process. Raises ConflictError when it does not run."""
@@ -232,7 +239,6 @@ class Engine:
         if container.status.state not in ("running", "paused"):
             raise ConflictError(f"container {word} is not running")
         self._signal(container, number)
-        self._announce("kill", container, signal=str(number))
 
     def remove(self, word: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container that does not run, with `force` also one that does, or whose record is corrupt.
@@ -321,9 +327,25 @@ class Engine:
 
     def pull(self, reference: str, progress: Progress = silent) -> Image:
         """Fetch an image from the registries and store it."""
-        image: Image = self.images.pull(Reference.parse(reference), progress)
-        self.plugins.announce(Event("image", "pull", image.digest, time.time(), {"name": reference}))
-        return image
+        return self._pull(self.images, reference, progress)
+
+    def tag(self, source: str, target: str) -> None:
+        """Give a stored image another name, taking it from whoever had it."""
+        reference = Reference.parse(target)
+        self.images.tag(source, reference)
+        self._announcer.image("tag", self.images.resolve(str(reference)).id, str(reference))
+
+    def image_of(self, container: Container) -> Image | None:
+        """The image a container was made from; None when that is gone or cannot be read."""
+        try:
+            found: Image = self.plugins.get("image", container.providers.image).resolve(container.image_digest)
+        except CmanagerError:
+            return None
+        return found
+
+    def size(self, container: Container) -> Size:
+        """How many bytes a container holds; walks the files it wrote."""
+        return usage.size(self.plugins, container, self.image_of(container))
 
     def image_entries(self) -> tuple[ImageEntry, ...]:
         """All stored images by all their names."""
@@ -337,10 +359,20 @@ class Engine:
         """
         used = {c.image_digest for c in self.list() if not force or c.status.state in ("running", "paused")}
         removed: tuple[str, ...] = self.images.remove(reference, frozenset(used))
-        self.plugins.announce(Event("image", "delete", reference, time.time(), {}))
+        for line in removed:
+            word, _, name = line.partition(": ")
+            self._announcer.image({"Untagged": "untag"}.get(word, "delete"), name, name)
         return removed
 
     # -- the whole -----------------------------------------------------------------------------------------------
+
+    def events(self, since: int | None = None, until: int | None = None) -> Iterator[Entry]:
+        """What happened, oldest first, between two times in nanoseconds since the epoch.
+
+        since: None for what happens from now on; until: None to go on for ever.
+        """
+        self.store.initialise()
+        return self._journal.read(since, until)
 
     def collect(self) -> Collected:
         """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""
@@ -404,15 +436,20 @@ class Engine:
 
     def _image(self, images: Any, request: RunRequest, progress: Progress) -> Image:
         if request.pull == "always":
-            found: Image = images.pull(Reference.parse(request.image), progress)
-            return found
+            return self._pull(images, request.image, progress)
         try:
-            found = images.resolve(request.image)
+            found: Image = images.resolve(request.image)
         except NotFoundError:
             if request.pull == "never":
                 raise
-            found = images.pull(Reference.parse(request.image), progress)
+            found = self._pull(images, request.image, progress)
         return found
+
+    def _pull(self, images: Any, name: str, progress: Progress) -> Image:
+        reference = Reference.parse(name)
+        image: Image = images.pull(reference, progress)
+        self._announcer.image("pull", str(reference), reference.repository, digest=image.digest)
+        return image
 
     def _record(
         self, id: str, providers: Providers, check: tuple[RunRequest, tuple[str, ...]], image: Image, starting: bool
@@ -551,6 +588,7 @@ class Engine:
         if container.status.init:
             runtime = self.plugins.get("runtime", container.providers.runtime)
             runtime.kill(container.id, container.status.init, number)
+            self._announce("kill", container, signal=str(number))
 
     def _end(self, container: Container, supervisor: Process) -> None:
         """Kill a running container and wait until its supervisor has undone everything."""
@@ -588,8 +626,7 @@ class Engine:
             self.store.remove(id)
 
     def _announce(self, action: str, container: Container, **attributes: str) -> None:
-        attributes |= {"name": container.name, "image": container.request.image}
-        self.plugins.announce(Event("container", action, container.id, time.time(), attributes))
+        self._announcer.container(action, container, **attributes)
 
 
 def _lost() -> int:

@@ -18,6 +18,7 @@ from ..model.container import Container, Status
 from ..plugins import Plugins
 from ..state import Store
 from ..supervisor import volumes
+from ..supervisor.announce import Announcer
 from ..supervisor.steps import start_steps, unwind
 
 Verdict = Literal["fine", "interrupted", "lost", "rebooted"]
@@ -42,8 +43,8 @@ def judge(status: Status, *, supervisor_alive: bool, same_boot: bool) -> Verdict
 class Reconciler:
     """Brings records and kernel together; safe to run in any number of processes at once."""
 
-    def __init__(self, store: Store, plugins: Plugins) -> None:
-        self._store, self._plugins = store, plugins
+    def __init__(self, store: Store, plugins: Plugins, announcer: Announcer) -> None:
+        self._store, self._plugins, self._announcer = store, plugins, announcer
 
     def settled(self, container: Container) -> Container | None:
         """The container as it really is; None when that means it is gone (`--rm`).
@@ -77,14 +78,18 @@ class Reconciler:
         with suppress(CmanagerError):
             runtime.delete(container.id)
         left = unwind(start_steps(self._plugins, self._store.paths, container))
+        code = LOST_CODE if verdict == "lost" else REBOOTED_CODE
+        if verdict != "interrupted":
+            self._announcer.container("die", container, exitCode=str(code))
         if container.request.remove and not left:
             self.forget(container)
+            self._announcer.container("destroy", container)
             return None
         calm = attrs.evolve(status, supervisor=None, init=None, netns="", cgroup="", attachment=None)
         if verdict == "lost":
-            ended = attrs.evolve(calm, state="lost", exit_code=LOST_CODE, error=self._last_words(container.id))
+            ended = attrs.evolve(calm, state="lost", exit_code=code, error=self._last_words(container.id))
         elif verdict == "rebooted":
-            ended = attrs.evolve(calm, state="stopped", exit_code=REBOOTED_CODE, error="the host was restarted")
+            ended = attrs.evolve(calm, state="stopped", exit_code=code, error="the host was restarted")
         else:
             ended = attrs.evolve(calm, error=calm.error or "its start was interrupted")
         if verdict != "interrupted":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,11 +15,11 @@ from ..linux import files
 from ..model.container import Container, RunRequest
 from ..model.image import ImageConfig
 from ..model.names import check_name, new_id
-from ..model.plugin import Event
 from ..model.volume import Volume, VolumeMount
 from ..plugins import Plugins
 from ..state import Store
 from ..supervisor import volumes as attached
+from ..supervisor.announce import Announcer
 from . import checks
 
 
@@ -39,8 +38,8 @@ class NamedVolumes:
     removed, also while it does not run. `usable` and `removable` cost a read per container.
     """
 
-    def __init__(self, store: Store, plugins: Plugins) -> None:
-        self._store, self._plugins = store, plugins
+    def __init__(self, store: Store, plugins: Plugins, announcer: Announcer) -> None:
+        self._store, self._plugins, self._announcer = store, plugins, announcer
 
     def create(self, name: str = "", labels: dict[str, str] | None = None, driver: str = "") -> Volume:
         """Make a volume; one that is there already is success, unless another provider has it (ConflictError).
@@ -229,7 +228,7 @@ class NamedVolumes:
         return [default, *sorted(name for name in others if name != default)]
 
     def _announce(self, action: str, volume: Volume) -> None:
-        self._plugins.announce(Event("volume", action, volume.name, time.time(), {"driver": volume.driver}))
+        self._announcer.announce("volume", action, volume.name, {"driver": volume.driver})
 
 
 def _place(target: str) -> str:

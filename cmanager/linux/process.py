@@ -45,6 +45,14 @@ class Process:
         """Whether this very process still runs: zombies and processes that inherited the number do not count."""
         return self.boot == boot_id() and self.started != 0 and start_time(self.pid) == self.started
 
+    def namespaces(self) -> dict[str, int]:
+        """Inode numbers of its namespaces by their names in /proc/PID/ns (namespaces(7)); empty when it is gone."""
+        found = {}
+        for name in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"):
+            with suppress(OSError):
+                found[name] = os.stat(f"/proc/{self.pid}/ns/{name}").st_ino
+        return found if self.alive() else {}
+
     def send(self, number: int) -> bool:
         """Send a signal through a pidfd; False when the process is gone. Never reaches a process with a reused pid."""
         try:

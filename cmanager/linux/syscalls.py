@@ -293,6 +293,8 @@ def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
 
 
 IN_MODIFY: Final = 0x2
+IN_MOVED_TO: Final = 0x80
+IN_CREATE: Final = 0x100
 
 
 def inotify_watch(path: str, mask: int) -> int:

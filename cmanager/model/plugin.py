@@ -57,8 +57,11 @@ class Amendment:
 
 @frozen
 class Event:
-    """Something that happened. kind: container, image or volume; action: Docker's words (create, start, die,
-    destroy, …); id: of the object, or its name; time: seconds since the epoch; attributes: names, image, …
+    """Something that happened.
+
+    kind: container, image or volume; action: Docker's words (create, start, die, destroy, oom, …); id: of the object,
+    or its name; time: seconds since the epoch; attributes: name, image, exitCode, signal, …, and the labels of a
+    container.
     """
 
     kind: str

@@ -56,6 +56,12 @@ class Plugins:
         except KeyError:
             raise InvalidError(f"{self.config.where('defaults')}: no default for the {seam} seam") from None
 
+    def names(self, seam: str) -> list[str]:
+        """Every known provider of a seam, working or not: nothing is imported, entry points are scanned."""
+        return sorted(
+            key.partition(".")[2] for key in {*self.config.plugins, *self._entry_points()} if key.startswith(f"{seam}.")
+        )
+
     def get(self, seam: str, name: str) -> Any:
         """The provider's instance. Raises NotFoundError for an unknown name, PluginError for a broken plugin."""
         key = (seam, name)

@@ -57,6 +57,11 @@ class Paths:
         """Its pinned network namespace."""
         return f"{self.run_root}/netns/{id}"
 
+    @property
+    def events(self) -> str:
+        """Directory of the journal of events."""
+        return f"{self.run_root}/events"
+
     def userns(self, id: str) -> str:
         """Its pinned user namespace."""
         return f"{self.run_root}/userns/{id}"

@@ -2,6 +2,7 @@
 
 steps.py    the table of what a start makes, each with its undo
 etc.py      hosts, hostname and resolv.conf
+announce.py events, for the journal and for plugins that listen
 launch.py   from the engine's process to the supervisor's: fork, or exec of a sealed interpreter
 seal.py     an interpreter that cannot be written to from inside a container
 process.py  what the supervisor does, from first to last

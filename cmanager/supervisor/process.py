@@ -20,14 +20,15 @@ from ..errors import CmanagerError, HostError
 from ..linux import files, inroot, mounts
 from ..linux.mounts import Mount
 from ..linux.process import Process, boot_id
-from ..model.container import Container, Status
+from ..model.container import Status
 from ..model.limits import Usage
-from ..model.plugin import Event
 from ..model.runtime import Bundle
 from ..oci import security, spec, users
 from ..plugins import Plugins
 from ..state import Store
+from ..state.journal import Journal
 from . import etc, rootfs, volumes
+from .announce import Announcer
 from .background import detach, say
 from .launch import GO, Launch
 from .log import Log
@@ -72,6 +73,8 @@ class _Supervisor:
         self._status = attrs.evolve(launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id())
         self._streams: Streams | None = None
         self._log: Log | None = None
+        self._warnings: list[str] = []
+        self._announcer = Announcer(plugins, Journal(launch.paths.events), self._warnings.append)
 
     def run(self) -> None:
         """The whole life; an error before the program runs is reported and undone."""
@@ -80,6 +83,9 @@ class _Supervisor:
         try:
             pid = run(made, self._observe)["create"]
             self._announce("start")
+            if self._warnings:
+                self._status = self._warned(self._status)
+                self._store.save_status(self._id, self._status)
         except BaseException as error:
             say(self._report, error)
             if self._streams:
@@ -205,13 +211,15 @@ class _Supervisor:
             self._store.save_status(self._id, ended, durable=True)
             steps = [*start_steps(self._plugins, self._launch.paths, self._container), *made]
             left = unwind(steps)
+            if ended.oom_killed:
+                self._announce("oom")
             self._announce("die", exitCode=str(code))
             if self._container.request.remove:
                 self._remove(left)
             else:
                 gone = Status(**{**attrs.asdict(ended, recurse=False), "supervisor": None, "attachment": None})
                 gone = attrs.evolve(gone, netns="", cgroup="", error="; ".join(left)[:1000])
-                self._store.save_status(self._id, gone)
+                self._store.save_status(self._id, self._warned(gone))
             self._tell_waiters(code)
         self._streams.finish(code)
 
@@ -247,6 +255,8 @@ class _Supervisor:
         return found
 
     def _announce(self, action: str, **attributes: str) -> None:
-        container: Container = self._container
-        attributes |= {"name": container.name, "image": container.request.image}
-        self._plugins.announce(Event("container", action, self._id, time.time(), attributes))
+        self._announcer.container(action, self._container, **attributes)
+
+    def _warned(self, status: Status) -> Status:
+        """With what listeners failed at so far."""
+        return attrs.evolve(status, warnings=tuple(dict.fromkeys((*status.warnings, *self._warnings))))

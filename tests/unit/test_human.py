@@ -114,3 +114,12 @@ def test_sizes_are_shown_in_powers_of_1000(count: float, shown: str) -> None:
 def test_never_is_the_year_one_as_docker_writes_it() -> None:
     assert human.rfc3339(0) == "0001-01-01T00:00:00Z"
     assert human.rfc3339(1700000000.5) == "2023-11-14T22:13:20.500000Z"
+
+
+@pytest.mark.parametrize(
+    "text", ["1700000000.123456789", "2023-11-14T22:13:20.123456789Z", "2023-11-15T00:13:20.123456789+02:00"]
+)
+def test_no_nanosecond_is_lost(text: str) -> None:
+    found = human.parse_time_ns(text, "--since")
+    assert found == 1_700_000_000_123_456_789
+    assert human.nanosecond_time(found) == "2023-11-14T22:13:20.123456789Z"

@@ -8,18 +8,22 @@ from typing import Any
 import attrs
 import pytest
 
-from cmanager.cli.output import describe
+from cmanager.cli.output import describe, sorting, typed
 from cmanager.cli.output.gotemplate import render
 from cmanager.cli.output.listing import print_rows
 from cmanager.cli.output.rows import (
     CONTAINER_COLUMNS,
     CONTAINER_HEADERS,
+    CONTAINER_KEYS,
     IMAGE_HEADERS,
+    Listed,
     container_filters,
     container_row,
     image_filters,
     image_row,
+    listed_row,
 )
+from cmanager.engine.usage import Size
 from cmanager.errors import InvalidError, NotFoundError
 from cmanager.linux.mounts import Mount
 from cmanager.linux.process import Process
@@ -139,6 +143,7 @@ def test_a_long_command_is_shortened_to_twenty_characters_before_it_is_quoted() 
         (["ancestor=debian"], []),
         (["label=tier=web", "volume=/data", "network=bridge", "runtime=native"], ["box1", "box2", "box3"]),
         (["volume=/srv", "runtime=runc"], []),
+        ([f"until={NOW - 3600 * 2}"], ["box2", "box3"]),
     ],
 )
 def test_ps_filters(given: list[str], kept: list[str]) -> None:
@@ -287,3 +292,52 @@ def test_inspect_of_an_image_has_dockers_shape() -> None:
     assert found["RepoDigests"] == ["localhost:5000/box@sha256:" + "d" * 64]
     assert found["RootFS"] == {"Type": "layers", "Layers": ["sha256:" + "b" * 64]}
     assert (found["Size"], found["Config"]["Cmd"]) == (4_260_000, ["sh"])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ["box1", "box2", "box3"]),
+        ("names", ["box1", "box2", "box3"]),
+        ("-names", ["box3", "box2", "box1"]),
+        ("created", ["box3", "box2", "box1"]),
+        ("created:desc", ["box1", "box2", "box3"]),
+        ("-created:desc", ["box3", "box2", "box1"]),
+        ("runtime,-names", ["box3", "box2", "box1"]),
+        ("status,names", ["box3", "box2", "box1"]),
+    ],
+)
+def test_lists_are_sorted_by_several_keys(text: str, names: list[str]) -> None:
+    listed = [Listed(c) for c in ALL]
+    assert [item.container.name for item in sorting.by(text, CONTAINER_KEYS)(listed)] == names
+
+
+@pytest.mark.parametrize("text", ["colour", "names,", "names:up", "--names"])
+def test_an_unknown_key_lists_the_known_ones(text: str) -> None:
+    with pytest.raises(InvalidError, match="command, created, finished, id"):
+        sorting.by(text, CONTAINER_KEYS)
+
+
+def test_a_typed_item_has_numbers_and_dates() -> None:
+    item = typed.container(Listed(RUNNING, Size(1000, 5000), {"net": 42}))
+    assert json.loads(json.dumps(item)) == item
+    assert (item["size_bytes"], item["virtual_size_bytes"], item["namespaces"]) == (1000, 5000, {"net": 42})
+    assert (item["started_at"], item["finished_at"]) == ("2023-11-14T22:13:15.000000Z", None)
+    assert (item["pid"], item["exit_code"], item["labels"]) == (42, None, {"tier": "web", "a": "b"})
+    assert "size_bytes" not in typed.container(Listed(EXITED))
+    entry = typed.image(ImageEntry("", image("no date")))
+    assert (entry["reference"], entry["tag"], entry["created_at"], entry["size_bytes"]) == (None, None, None, 4_260_000)
+
+
+def test_a_row_shows_size_and_namespaces_where_they_were_asked_for() -> None:
+    row = listed_row(Listed(RUNNING, Size(1000, 4_261_000), {"net": 42}), NOW)
+    assert (row["Size"], row["PID"], row["NET"], row["UTS"]) == ("1kB (virtual 4.26MB)", "42", "42", "")
+    assert "NET" not in listed_row(Listed(RUNNING), NOW)
+    assert listed_row(Listed(EXITED, None, {}), NOW)["PID"] == "0"
+
+
+def test_a_list_can_do_without_titles(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(ROWS[:1], ("ID", "Names"), HEADERS, "", heading=False)
+    print_rows(ROWS[:1], ("ID", "Names"), HEADERS, r"table {{.ID}}\t{{.Names}}", heading=False)
+    print_rows([], ("ID", "Names"), HEADERS, "", heading=False)
+    assert capsys.readouterr().out == "1         box\n1         box\n"

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...model import Container, Image, Volume
+from ...model import Container, Image, ImageConfig, RunRequest, Volume
 from . import mounts
 from .gofunctions import OpenMap
 from .human import rfc3339
 from .rows import split_reference, state_word
 
 
-def container(found: Container, mountpoints: Mapping[str, str] | None = None) -> dict[str, Any]:
+def container(
+    found: Container, image: ImageConfig | None = None, mountpoints: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One element of `inspect`; what Docker has no word for stands under "Cmanager".
 
-    mountpoints: where its volumes are, by name.
+    image: what its image says, None when that is gone: then the request alone is shown; mountpoints: where its volumes
+    are, by name.
     """
-    request, status = found.request, found.status
+    status = found.status
     return {
         "Id": found.id,
         "Created": rfc3339(found.created_at),
@@ -32,20 +35,7 @@ def container(found: Container, mountpoints: Mapping[str, str] | None = None) ->
         "Runtime": found.providers.runtime,
         "Mounts": mounts.described(found, mountpoints or {}),
         "HostConfig": _host_config(found),
-        "Config": {
-            "Hostname": request.hostname or found.id[:12],
-            "User": request.user,
-            "OpenStdin": request.interactive,
-            "Tty": request.tty,
-            "Env": list(request.env),
-            "Cmd": list(request.command),
-            "Entrypoint": None if request.entrypoint is None else list(request.entrypoint),
-            "Image": request.image,
-            "WorkingDir": request.workdir,
-            "Labels": OpenMap(request.labels),
-            "StopSignal": request.stop_signal,
-            "StopTimeout": request.stop_timeout,
-        },
+        "Config": _config(found, image or ImageConfig()),
         "NetworkSettings": _network(found),
         "Cmanager": {
             "ImageDigest": found.image_digest,
@@ -98,6 +88,37 @@ def volume(found: Volume) -> dict[str, Any]:
         "Scope": "local",
     }
     return {**described, "Status": {"Error": found.problem}} if found.problem else described
+
+
+def _config(found: Container, image: ImageConfig) -> dict[str, Any]:
+    """The request laid over the image, by Docker's rules."""
+    request = found.request
+    command = request.command
+    if not command and request.entrypoint is None:
+        command = image.cmd
+    entrypoint = (image.entrypoint or None) if request.entrypoint is None else request.entrypoint
+    return {
+        "Hostname": request.hostname or found.id[:12],
+        "User": request.user or image.user,
+        "ExposedPorts": OpenMap.fromkeys(image.exposed_ports, {}),
+        "OpenStdin": request.interactive,
+        "Tty": request.tty,
+        "Env": _environment(request, image),
+        "Cmd": list(command) or None,
+        "Entrypoint": None if entrypoint is None else list(entrypoint),
+        "Image": request.image,
+        "Volumes": OpenMap.fromkeys(image.volumes, {}),
+        "WorkingDir": request.workdir or image.working_dir,
+        "Labels": OpenMap(image.labels | request.labels),
+        "StopSignal": request.stop_signal,
+        "StopTimeout": request.stop_timeout,
+    }
+
+
+def _environment(request: RunRequest, image: ImageConfig) -> list[str]:
+    """The request's variables, then the image's that it does not set."""
+    given = {entry.partition("=")[0] for entry in request.env}
+    return [*request.env, *(entry for entry in image.env if entry.partition("=")[0] not in given)]
 
 
 def _state(found: Container) -> dict[str, Any]:

@@ -99,6 +99,8 @@ class _Reader:
         if token is None or token.kind != "word" or token.text in _CONSTANTS:
             if piped is not None:
                 raise InvalidError(f"invalid template: {token.text if token else '|'!r} is not a function")
+            if token and token.text == "nil":
+                raise InvalidError("invalid template: nil is not a command")
             return self._operand()
         self._take()
         operands = []

@@ -71,8 +71,8 @@ def _index(value: Any, *keys: Any) -> Any:
 
 def _element(value: Any, key: Any) -> Any:
     if isinstance(value, dict):
-        # As in Go, a key that a map does not have is the empty value.
-        return value.get(_text(key), "")
+        # As in Go, a key that a map does not have is the empty value: of text "", of anything with fields nothing.
+        return value.get(_text(key), None if any(isinstance(item, dict) for item in value.values()) else "")
     return _list(value)[_within(key, len(value) - 1)]
 
 
@@ -110,7 +110,7 @@ def _print(*values: Any) -> str:
     for number, value in enumerate(values):
         if number and not isinstance(value, str) and not isinstance(values[number - 1], str):
             out += " "
-        out += show(value)
+        out += "<nil>" if value is None else show(value)
     return out
 
 

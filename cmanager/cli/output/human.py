@@ -27,17 +27,29 @@ def parse_size(text: str, flag: str) -> int:
 
 def parse_time(text: str, flag: str) -> float:
     """Epoch seconds behind RFC 3339, unix seconds, or a duration ago such as 10m or 1h30m."""
+    return parse_time_ns(text, flag) / 10**9
+
+
+def parse_time_ns(text: str, flag: str) -> int:
+    """The same in nanoseconds, none of them lost."""
     if re.fullmatch(r"\d{1,15}(\.\d+)?", text, re.ASCII):
-        return float(text)
+        seconds, _, fraction = text.partition(".")
+        return int(seconds) * 10**9 + _nanoseconds(fraction)
     if _DURATION.fullmatch(text):
-        return time.time() - sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        return time.time_ns() - int(1e9 * sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
+    match = re.search(r"\.(\d+)", text, re.ASCII)
     try:
         # Nanoseconds are more than datetime reads.
-        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-        return (found if found.tzinfo else found.astimezone()).timestamp()
+        found = datetime.fromisoformat(text.replace(match[0], "", 1) if match else text)
+        whole = (found if found.tzinfo else found.astimezone()).timestamp()
     except (ValueError, OverflowError):
         expected = "expected RFC 3339, unix seconds or a duration such as 10m"
         raise InvalidError(f"invalid {flag} {text!r}, {expected}") from None
+    return int(whole) * 10**9 + (_nanoseconds(match[1]) if match else 0)
+
+
+def _nanoseconds(fraction: str) -> int:
+    return int(fraction[:9].ljust(9, "0"))
 
 
 def duration(seconds: float) -> str:
@@ -87,6 +99,12 @@ def rfc3339(seconds: float) -> str:
     if not seconds:
         return "0001-01-01T00:00:00Z"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def nanosecond_time(nanoseconds: int) -> str:
+    """ "2026-11-23T12:23:41.423313329Z"."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
 
 
 def local_time(seconds: float) -> str:

@@ -1,9 +1,12 @@
-"""Tables and lines for lists of rows."""
+"""Tables and lines for lists of rows, and one document for programs."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -13,6 +16,14 @@ from .safe import printable, printable_lines
 _GAP, _NARROWEST = 3, 10
 
 
+def print_document(kind: str, items: list[dict[str, Any]]) -> None:
+    """Print a typed list: `{"schema": "cmanager.KIND/1", "items": […]}`.
+
+    A field that is added keeps the version; one that goes or changes its meaning makes it 2.
+    """
+    click.echo(json.dumps({"schema": f"cmanager.{kind}/1", "items": items}, indent=2))
+
+
 def print_rows(
     rows: Sequence[dict[str, str]],
     columns: Sequence[str],
@@ -20,12 +31,14 @@ def print_rows(
     template: str,
     *,
     quiet: str = "",
+    heading: bool = True,
+    fit: bool = True,
 ) -> None:
     """Print rows as Docker does.
 
     rows: every field of each row; columns: fields of the table; headers: their titles; template: "" for the table,
     "json" for an object a line, else a Go template, with "table " before it for one with titles; quiet: print this
-    field alone.
+    field alone; heading: whether a table has titles; fit: let a table be cut to the width of a terminal.
     """
     if quiet:
         for row in rows:
@@ -34,12 +47,14 @@ def print_rows(
         for row in rows:
             click.echo(json.dumps(row))
     elif template and template != "table":
-        _print_template(rows, headers, template)
+        _print_template(rows, headers, template, heading, fit)
     else:
-        _print_table([[headers[c] for c in columns], *([row[c] for c in columns] for row in rows)])
+        _print_table([headers[c] for c in columns], [[row[c] for c in columns] for row in rows], heading, fit)
 
 
-def _print_template(rows: Sequence[dict[str, str]], headers: dict[str, str], template: str) -> None:
+def _print_template(
+    rows: Sequence[dict[str, str]], headers: dict[str, str], template: str, heading: bool, fit: bool
+) -> None:
     from .gotemplate import Template
 
     table = template.startswith("table ")
@@ -49,8 +64,9 @@ def _print_template(rows: Sequence[dict[str, str]], headers: dict[str, str], tem
     known = dict(headers) if not rows else {key: headers.get(key, key.upper()) for key in rows[0]}
     lines = [compiled.render(row) for row in rows]
     if table:
-        shown = "\n".join((compiled.render(known), *lines)).split("\n")
-        _print_table([line.split("\t") for line in shown])
+        first, *more = compiled.render(known).split("\n")
+        below = [line.split("\t") for line in "\n".join((*more, *lines)).split("\n")] if more or lines else []
+        _print_table(first.split("\t"), below, heading, fit)
         return
     if not rows:
         compiled.render(known)  # a field that does not exist is an error also of an empty list
@@ -58,8 +74,17 @@ def _print_template(rows: Sequence[dict[str, str]], headers: dict[str, str], tem
         click.echo(printable_lines(line))
 
 
-def _print_table(rows: list[list[str]]) -> None:
+def _print_table(titles: list[str], rows: list[list[str]], heading: bool, fit: bool) -> None:
     cells = [[printable(cell) for cell in row] for row in rows]
+    if fit and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from .terminal import print_table
+
+        print_table([printable(title) for title in titles], cells, heading)
+        return
+    if heading:
+        cells.insert(0, [printable(title) for title in titles])
+    if not cells:
+        return
     widths = [max(len(row[n]) for row in cells if n < len(row)) for n in range(max(map(len, cells)))]
     for row in cells:
         padded = [cell.ljust(max(widths[n] + _GAP, _NARROWEST)) for n, cell in enumerate(row[:-1])]

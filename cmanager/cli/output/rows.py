@@ -6,12 +6,27 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidError, NotFoundError
 from ...model import Container, ImageEntry
 from . import filters, mounts
-from .human import ago, duration, local_time, size
+from .human import ago, duration, local_time, parse_time, size
 
+if TYPE_CHECKING:
+    from ...engine.usage import Size
+
+#: Title of each kind of namespace, as Podman has them, and its name in /proc.
+NAMESPACES = {
+    "CGROUPNS": "cgroup",
+    "IPC": "ipc",
+    "MNT": "mnt",
+    "NET": "net",
+    "PIDNS": "pid",
+    "USERNS": "user",
+    "UTS": "uts",
+}
+NAMESPACE_COLUMNS = ("ID", "Names", "PID", *NAMESPACES)
 CONTAINER_COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Runtime")
 CONTAINER_HEADERS = {
     "ID": "CONTAINER ID",
@@ -48,6 +63,27 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 def state_word(container: Container) -> str:
     """Docker's word for a state: what ended is "exited"."""
     return {"stopped": "exited", "lost": "exited"}.get(container.status.state, container.status.state)
+
+
+class Listed(NamedTuple):
+    """A container in a list, with what was asked of it. size: None when it was not measured; namespaces: None when
+    nobody asked, else inode numbers by name in /proc, empty when it does not run."""
+
+    container: Container
+    size: Size | None = None
+    namespaces: dict[str, int] | None = None
+
+
+def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, str]:
+    """One line of `ps`, as `container_row` with what else was asked."""
+    container = listed.container
+    row = container_row(container, now, trunc=trunc)
+    if listed.size:
+        row["Size"] = f"{size(listed.size.writable)} (virtual {size(listed.size.virtual)})"
+    if listed.namespaces is not None:
+        row["PID"] = str(container.status.init.pid) if container.status.init else "0"
+        row |= {title: str(listed.namespaces.get(name, "")) for title, name in NAMESPACES.items()}
+    return row
 
 
 def container_row(container: Container, now: float, *, trunc: bool = True) -> dict[str, str]:
@@ -166,6 +202,11 @@ def _label(value: str) -> filters.Test[Container]:
     return lambda c: matches(c.request.labels)
 
 
+def _until(value: str) -> filters.Test[Container]:
+    latest = parse_time(value, "--filter until")
+    return lambda c: c.created_at <= latest
+
+
 _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "id": _id,
     "name": _name,
@@ -177,6 +218,23 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "network": lambda value: lambda c: c.request.network == value,
     "runtime": lambda value: lambda c: c.providers.runtime == value,
     "command": _command,
+    "until": _until,
+}
+
+
+CONTAINER_FILTER_KEYS = sorted((*_CONTAINER_FILTERS, "before", "since"))
+#: What `ps --sort` compares.
+CONTAINER_KEYS: dict[str, Callable[[Listed], Any]] = {
+    "id": lambda listed: listed.container.id,
+    "names": lambda listed: listed.container.name,
+    "image": lambda listed: listed.container.request.image,
+    "command": lambda listed: listed.container.argv,
+    "created": lambda listed: listed.container.created_at,
+    "started": lambda listed: listed.container.status.started_at,
+    "finished": lambda listed: listed.container.status.finished_at,
+    "status": lambda listed: state_word(listed.container),
+    "runtime": lambda listed: listed.container.providers.runtime,
+    "size": lambda listed: listed.size.writable if listed.size else 0,
 }
 
 
@@ -244,4 +302,13 @@ _IMAGE_FILTERS: dict[str, filters.Maker[ImageEntry]] = {
     "reference": _reference,
     "dangling": _dangling,
     "label": _image_label,
+}
+IMAGE_FILTER_KEYS = sorted(_IMAGE_FILTERS)
+#: What `images --sort` compares.
+IMAGE_KEYS: dict[str, Callable[[ImageEntry], Any]] = {
+    "repository": lambda entry: split_reference(entry.reference)[0],
+    "tag": lambda entry: split_reference(entry.reference)[1],
+    "id": lambda entry: entry.image.id,
+    "created": lambda entry: created_at(entry.image.created) or 0,
+    "size": lambda entry: entry.image.size,
 }

@@ -1,0 +1,201 @@
+"""What may stand at a place of the command line: names that exist, and words that options know.
+
+Read-only, and silent: whatever fails here completes nothing. Records are read as they are; only images and providers
+cost an import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from ..model import Container
+    from ..plugins import Plugins
+
+#: From the context and what was typed so far to the candidates, each with a line about it or "".
+Complete = Callable[[click.Context, str], Iterable[tuple[str, str]]]
+
+_LIVE, _ENDED = ("running", "paused"), ("created", "stopped", "lost")
+#: States of the containers that a command is for; all where it does not stand here.
+_STATES = {
+    "start": _ENDED,
+    "stop": _LIVE,
+    "kill": _LIVE,
+    "restart": (*_LIVE, *_ENDED),
+    "pause": ("running",),
+    "unpause": ("paused",),
+    "exec": ("running",),
+    "attach": ("running",),
+    "top": _LIVE,
+    "stats": _LIVE,
+    "port": _LIVE,
+}
+
+
+def attach(command: click.Command) -> None:
+    """Let every parameter of a command, and of those below it, complete what it takes."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            attach(below)
+    for param in command.params:
+        complete = _PARAMETERS.get(param.name or "")
+        if complete:
+            # The method is click's way of asking; ours hides it for this one parameter.
+            setattr(param, "shell_complete", partial(_items, complete))  # noqa: B010
+
+
+def _items(complete: Complete | str, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+    if isinstance(complete, str):
+        return [CompletionItem(incomplete, type=complete)]
+    try:
+        found = [*complete(ctx, incomplete)]
+    except Exception:
+        return []
+    return [CompletionItem(word, help=about or None) for word, about in found if word.startswith(incomplete)]
+
+
+def _words(*words: str) -> Complete:
+    return lambda ctx, incomplete: [(word, "") for word in words]
+
+
+def _command(ctx: click.Context) -> str:
+    """ "registry build"."""
+    return ctx.command_path.partition(" ")[2]
+
+
+def _records(ctx: click.Context) -> list[Container]:
+    from ..state import Paths, Store
+
+    given = ctx.find_root().params
+    return Store(Paths(given["root"], given["run_root"])).all()
+
+
+def _plugins(ctx: click.Context) -> Plugins:
+    from ..plugins import Plugins, load_config
+
+    given = ctx.find_root().params
+    return Plugins(load_config(given["config"]), given["root"], given["run_root"])
+
+
+def _containers(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    states = _STATES.get(_command(ctx))
+    taken = [word for value in ctx.params.values() if isinstance(value, tuple) for word in value]
+    for container in _records(ctx):
+        if (states is None or container.status.state in states) and container.name not in taken:
+            yield container.name, f"{container.status.state}, {container.request.image}"
+            if incomplete:
+                yield container.id[:12], container.name
+
+
+def _images(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    plugins = _plugins(ctx)
+    for entry in plugins.get("image", plugins.default("image")).entries():
+        if entry.reference:
+            yield entry.reference.removesuffix(":latest"), ""
+        if incomplete:
+            yield from ((name, "") for name in (entry.reference, entry.image.id[7:19]) if name)
+
+
+def _names(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    plugins = _plugins(ctx)
+    images = plugins.get("image", plugins.default("image"))
+    if _command(ctx) == "pull":
+        yield from ((entry.reference, "") for entry in images.repositories())
+    elif _command(ctx) == "registry build":
+        yield from images.recipes().items()
+    else:
+        yield from _containers(ctx, incomplete)
+        yield from _images(ctx, incomplete)
+
+
+def _runtimes(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    return [(name, "") for name in _plugins(ctx).names("runtime")]
+
+
+def _networks(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    if incomplete.startswith("container:"):
+        return _shared(ctx)
+    return [*((name, "") for name in _plugins(ctx).names("network")), ("container:", "that of another container")]
+
+
+def _modes(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    if incomplete.startswith("container:"):
+        return _shared(ctx)
+    return [("private", ""), ("host", ""), ("auto", ""), ("container:", "that of another container"), ("ns:", "")]
+
+
+def _shared(ctx: click.Context) -> list[tuple[str, str]]:
+    return [(f"container:{c.name}", c.request.image) for c in _records(ctx) if c.status.state in _LIVE]
+
+
+def _capabilities(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    from ..linux.capabilities import NUMBERS
+
+    return [("ALL", "every one"), *((name.removeprefix("CAP_"), "") for name in sorted(NUMBERS))]
+
+
+def _signals(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    import signal
+
+    names = [found.name for found in signal.Signals]
+    return [(name, "") for name in (*names, *(name.removeprefix("SIG") for name in names))]
+
+
+def _filters(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    from .output import eventlines, rows
+
+    keys = {"images": rows.IMAGE_FILTER_KEYS, "events": eventlines.FILTER_KEYS}.get(_command(ctx))
+    key, equals, _ = incomplete.partition("=")
+    if not equals:
+        return [(f"{key}=", "") for key in keys or rows.CONTAINER_FILTER_KEYS]
+    values: Iterable[tuple[str, str]] = ()
+    if key == "status":
+        values = [(state, "") for state in ("created", "running", "paused", "exited")]
+    elif key in ("name", "before", "since", "container"):
+        values = [(c.name, "") for c in _records(ctx)]
+    elif key in ("ancestor", "reference", "image"):
+        values = _images(ctx, "")
+    elif key == "runtime":
+        values = _runtimes(ctx, "")
+    elif key == "network":
+        values = [(name, "") for name in _plugins(ctx).names("network")]
+    return [(f"{key}={value}", about) for value, about in values]
+
+
+def _sort(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    from .output import rows
+
+    known = rows.IMAGE_KEYS if _command(ctx) == "images" else rows.CONTAINER_KEYS
+    return [(key + order, "") for key in known for order in ("", ":desc")]
+
+
+def _variables(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    return [(name, "") for name in os.environ]
+
+
+_PARAMETERS: dict[str, Any] = {
+    **dict.fromkeys(("container", "containers", "volumes_from"), _containers),
+    **dict.fromkeys(("image", "images", "reference", "source"), _images),
+    "names": _names,
+    "runtime": _runtimes,
+    "network": _networks,
+    **dict.fromkeys(("pid", "ipc", "uts", "cgroupns", "userns", "timens"), _modes),
+    **dict.fromkeys(("cap_add", "cap_drop"), _capabilities),
+    **dict.fromkeys(("signal", "signal_name", "stop_signal"), _signals),
+    "filters": _filters,
+    "sort": _sort,
+    "env": _variables,
+    "template": _words("json", "table"),
+    "restart": _words("no", "always", "unless-stopped", "on-failure"),
+    "security_opt": _words("no-new-privileges", "seccomp=", "systempaths=unconfined"),
+    "mount": _words("type=bind,", "type=tmpfs,"),
+    "tail": _words("all"),
+    **dict.fromkeys(("volume", "env_file", "cidfile", "device", "config"), "file"),
+    **dict.fromkeys(("root", "run_root"), "dir"),
+}
