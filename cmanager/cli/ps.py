@@ -75,7 +75,7 @@ def command(
         # Before what runs is picked: `before` and `since` may name a container that does not.
         found = chosen(engine.list())
         if not everything and not asked_state and last < 0:
-            found = [c for c in found if c.status.state in ("running", "paused")]
+            found = [c for c in found if c.status.active]
         listed = ordered([_listed(engine, c, measured, namespaces) for c in found[: last if last >= 0 else None]])
         if in_json:
             print_document("ps", [items.container(item) for item in listed])

@@ -9,6 +9,7 @@ from ..errors import InvalidError
 from ..model import Limits, Namespaces, RunRequest, Ulimit
 from . import mounts
 from .output.human import parse_size
+from .policies import healthcheck, restart_policy
 
 
 def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
@@ -62,6 +63,8 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         stop_timeout=given["stop_timeout"],
         shm_size=parse_size(given["shm_size"], "--shm-size"),
         pull=given["pull"],
+        restart=restart_policy(given["restart"]),
+        health=healthcheck(given),
     )
 
 

@@ -21,7 +21,7 @@ def command(settings: Settings, force: bool, everything: bool, volumes: bool, co
     engine = settings.engine()
     if everything:
         found = engine.list()
-        containers = tuple(c.id for c in found if force or c.status.state not in ("running", "paused"))
+        containers = tuple(c.id for c in found if force or not c.status.active)
         containers += tuple(engine.store.corrupt()) if force else ()
     elif not containers:
         raise InvalidError("rm needs at least one container, or --all")

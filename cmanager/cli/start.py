@@ -12,7 +12,8 @@ from .options import attach_options
 @click.option("-a", "--attach", is_flag=True, help="Attach to its output, exit with its code.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach stdin too, where the container was created with -i.")
 @attach_options
-@click.argument("containers", nargs=-1, required=True)
+@click.option("--all-restartable", is_flag=True, help="Those that a host's restart has ended, by their policies.")
+@click.argument("containers", nargs=-1)
 @click.pass_obj
 def command(
     settings: Settings,
@@ -20,6 +21,7 @@ def command(
     interactive: bool,
     detach_keys: bytes,
     sig_proxy: bool,
+    all_restartable: bool,
     containers: tuple[str, ...],
 ) -> int:
     """Start CONTAINERS that were created or stopped."""
@@ -29,6 +31,12 @@ def command(
     from .many import for_each
 
     engine = settings.engine()
+    if all_restartable:
+        if containers or attach or interactive:
+            raise InvalidError("--all-restartable finds its containers by itself, give nothing else")
+        containers = tuple(container.id for container in engine.restartable())
+    elif not containers:
+        raise InvalidError("start needs at least one container, or --all-restartable")
     if not attach and not interactive:
         return for_each(containers, lambda word: engine.start(word) and None)
     if len(containers) > 1:

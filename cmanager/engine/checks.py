@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import signal
 from typing import Any
 
 import attrs
@@ -15,7 +14,7 @@ from ..linux import capabilities
 from ..model.container import Namespaces, RunRequest, Ulimit
 from ..model.limits import DeviceRule, Limits
 from ..model.runtime import Features
-from ..oci import defaults, devices, security
+from ..oci import defaults, devices, security, signals
 from ..supervisor import etc
 
 #: Podman's default; a fork bomb in one container must not stop the host (row D-17).
@@ -61,22 +60,11 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
     return attrs.evolve(request, limits=limits, ulimits=ulimits), warnings
 
 
-def stop_signal(text: str) -> int:
-    """The number of "SIGTERM", "term" or "15"; InvalidError otherwise."""
-    if text.isdigit() and int(text) in {int(n) for n in signal.valid_signals()}:
-        return int(text)
-    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    if name.startswith("SIGRTMIN+") and name[9:].isdigit() and int(name[9:]) <= signal.SIGRTMAX - signal.SIGRTMIN:
-        return signal.SIGRTMIN + int(name[9:])
-    try:
-        return int(signal.Signals[name])
-    except KeyError:
-        raise InvalidError(f"unknown signal {text!r}, expected a name such as SIGTERM or a number") from None
-
-
 def _check_words(request: RunRequest) -> None:
+    if request.remove and request.restart.name != "no":
+        raise InvalidError("--rm and --restart cannot be given together")
     if request.stop_signal:
-        stop_signal(request.stop_signal)
+        signals.number_of(request.stop_signal)
     host = request.hostname
     if host and (len(host) > 63 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host)):
         raise InvalidError(f"invalid hostname {host!r}, allowed are 1 to 63 of [a-zA-Z0-9-._]")

@@ -11,21 +11,24 @@ from typing import Any, Literal
 
 import attrs
 
-from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
+from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError, UnsupportedError
 from ..linux.process import Process, boot_id
 from ..model.container import Container, ExecRequest, Providers, RunRequest, Status
 from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
-from ..oci import spec
+from ..oci import execution, signals, spec
 from ..plugins import Plugins, load_config
+from ..seams import Exec
 from ..state import Paths, Store
 from ..state.journal import Entry, Journal
 from ..supervisor import attach, etc, launch, steps
 from ..supervisor.announce import Announcer, Warn, unheard
+from ..supervisor.restart import wanted_after_boot
 from ..supervisor.steps import Observe, Step
 from ..supervisor.volumes import drop
-from . import checks, execution, logs, usage, userns
+from . import checks, logs, usage, userns
 from .collect import Collected, collect
+from .control import Control, Update
 from .reconcile import Reconciler
 from .session import Session
 from .usage import Size
@@ -61,6 +64,7 @@ class Engine:
         self._journal = Journal(self.paths.events)
         self._announcer = Announcer(self.plugins, self._journal, warn)
         self._reconciler = Reconciler(self.store, self.plugins, self._announcer)
+        self._control = Control(self.store, self.plugins, self._announcer, self.inspect)
         self.volumes = NamedVolumes(self.store, self.plugins, self._announcer)
 
     # -- containers ----------------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class Engine:
             settled = self._reconciler.settle_locked(self.store.load(id))
             if settled is None:
                 raise NotFoundError(f"no such container: {word}")
-            if settled.status.state in ("running", "paused"):
+            if settled.status.active:
                 if attached:
                     raise ConflictError(f"container {word} is running already")
                 return settled
@@ -164,7 +168,7 @@ class Engine:
     def attach(self, word: str) -> Session:
         """Attach to a running container. Raises ConflictError when it does not run."""
         container = self.inspect(word)
-        if container.status.state not in ("running", "paused"):
+        if not container.status.runs:
             raise ConflictError(f"container {word} is not running, it is {container.status.state}, start it first")
         return self._session(container, attach.connect(self.paths.attach(container.id)), late=True)
 
@@ -178,7 +182,13 @@ class Engine:
         """
         container = self.inspect(word)
         runtime = self.plugins.get("runtime", container.providers.runtime)
-        process = execution.process(self.paths, container, runtime, request)
+        execution.check(request)
+        if container.status.state != "running" or container.status.init is None:
+            hint = ", unpause it first" if container.status.state == "paused" else ""
+            raise ConflictError(f"container {word} is not running, it is {container.status.state}{hint}")
+        if not isinstance(runtime, Exec):
+            raise UnsupportedError(f"runtime {container.providers.runtime} cannot honour exec")
+        process = execution.process(self.paths.bundle(container.id), container.status.init, request)
         client, theirs = attach.channel() if attached else (None, None)
         if client and window:
             attach.resize(client, *window)
@@ -215,30 +225,63 @@ class Engine:
         ]
 
     def stop(self, word: str, timeout: float | None = None) -> bool:
-        """Send the stop signal, and SIGKILL after `timeout` seconds (None: the container's own).
+        """Send the stop signal, and SIGKILL after `timeout` seconds (None: the container's own, negative: never).
 
-        Returns True when it had to be killed. A container that does not run is success.
+        Returns True when it had to be killed. A container that does not run is success; one that waits to be started
+        again by its policy is not started any more.
         """
+        return self._control.stop(word, timeout)
+
+    def restart(self, word: str, timeout: float | None = None) -> None:
+        """`stop` and `start` in one; a container that does not run is started."""
+        self.stop(word, timeout)
         container = self.inspect(word)
-        if container.status.state not in ("running", "paused"):
-            return False
-        wait = container.request.stop_timeout if timeout is None else timeout
-        number = checks.stop_signal(container.request.stop_signal or "SIGTERM")
-        supervisor = container.status.supervisor
-        self._signal(container, number)
-        in_time = supervisor is None or supervisor.wait_gone(wait if wait >= 0 else 10**9)
-        if not in_time and supervisor:
-            self._end(container, supervisor)
-        self._announce("stop", container)
-        return not in_time
+        if container.status.supervisor:
+            container.status.supervisor.wait_gone(30)
+        self.start(container.id)
+        self._announce("restart", container)
+
+    def restartable(self) -> list[Container]:
+        """Those that do not run and that their policies want to run after the host was started, oldest first.
+
+        "always" is all of them; "unless-stopped" those nobody stopped; "on-failure" those that ended badly, and the
+        restart of a host is a bad end.
+        """
+        found = [c for c in self.list() if not c.status.active and wanted_after_boot(c.request.restart, c.status)]
+        return found[::-1]
 
     def kill(self, word: str, signal_name: str = "SIGKILL") -> None:
-        """Send a signal to the container's first process. Raises ConflictError when it does not run."""
-        number = checks.stop_signal(signal_name)
-        container = self.inspect(word)
-        if container.status.state not in ("running", "paused"):
-            raise ConflictError(f"container {word} is not running")
-        self._signal(container, number)
+        """Send a signal to the container's first process. Raises ConflictError when it does not run.
+
+        SIGKILL and its stop signal also keep its policy from starting it again.
+        """
+        self._control.kill(word, signal_name)
+
+    def pause(self, word: str) -> None:
+        """Freeze all processes of a container; returns when they are. Raises ConflictError when it does not run."""
+        self._control.pause(word, True)
+
+    def unpause(self, word: str) -> None:
+        """Let a frozen container go on. Raises ConflictError when it is not paused."""
+        self._control.pause(word, False)
+
+    def rename(self, word: str, name: str) -> None:
+        """Give a container another name. Raises ConflictError, naming the holder, when it is taken.
+
+        Others on its network know it by the new name from its next start on.
+        """
+        self._control.rename(word, name)
+
+    def update(self, word: str, update: Update, *, force: bool = False) -> None:
+        """Change limits, at once where it runs, and its restart policy.
+
+        Raises ConflictError for a memory limit below what is in use unless `force`, UnsupportedError, InvalidError.
+        """
+        self._control.update(word, update, force=force)
+
+    def processes(self, word: str) -> tuple[int, ...]:
+        """Pids, as the host knows them, of everything that runs in a container."""
+        return self._control.processes(word)
 
     def remove(self, word: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container that does not run, with `force` also one that does, or whose record is corrupt.
@@ -253,11 +296,10 @@ class Engine:
                 raise
             self._remove_corrupt(id)
             return
-        if container.status.state in ("running", "paused"):
+        if container.status.active:
             if not force:
                 raise ConflictError(f"container {word} is {container.status.state}, stop it first or use -f")
-            if container.status.supervisor:
-                self._end(container, container.status.supervisor)
+            self._control.end(container)
         elif container.status.supervisor:
             container.status.supervisor.wait_gone(30)
         self._forget(id, volumes=volumes)
@@ -289,7 +331,7 @@ class Engine:
                 except NotFoundError:
                     return _exit_code(fd, container)
                 status = container.status
-                if status.state not in ("running", "paused") and status.exit_code is not None:
+                if not status.active and status.exit_code is not None:
                     return status.exit_code
                 if status.supervisor:
                     status.supervisor.wait_gone(10**6)
@@ -357,7 +399,7 @@ class Engine:
 
         force: also when stopped containers were made from it; they then cannot be started again.
         """
-        used = {c.image_digest for c in self.list() if not force or c.status.state in ("running", "paused")}
+        used = {c.image_digest for c in self.list() if not force or c.status.active}
         removed: tuple[str, ...] = self.images.remove(reference, frozenset(used))
         for line in removed:
             word, _, name = line.partition(": ")
@@ -461,7 +503,7 @@ class Engine:
             stop_signal=request.stop_signal or image.config.stop_signal or "SIGTERM",
             labels=image.config.labels | request.labels,
         )
-        checks.stop_signal(request.stop_signal)
+        signals.number_of(request.stop_signal)
         request = self.volumes.settle(id, request, image.config, providers.storage)
         with userns.allocated(self.store, request) as user_map:
             for _ in range(100):
@@ -504,7 +546,15 @@ class Engine:
 
     def _start(self, container: Container, lock: int, client: socket.socket | None) -> Container:
         """Run the start table and the supervisor; the caller holds the lock."""
-        busy = attrs.evolve(container.status, supervisor=Process.of(os.getpid()), boot=boot_id(), error="")
+        busy = attrs.evolve(
+            container.status,
+            supervisor=Process.of(os.getpid()),
+            boot=boot_id(),
+            error="",
+            stop_requested=False,
+            restarts=0,
+            health=None,
+        )
         self.store.save_status(container.id, busy)
         table = [
             *self.start_steps(container),
@@ -584,20 +634,6 @@ class Engine:
                 except OSError as error:
                     raise HostError.of("make bind source", mount.source, error) from None
 
-    def _signal(self, container: Container, number: int) -> None:
-        if container.status.init:
-            runtime = self.plugins.get("runtime", container.providers.runtime)
-            runtime.kill(container.id, container.status.init, number)
-            self._announce("kill", container, signal=str(number))
-
-    def _end(self, container: Container, supervisor: Process) -> None:
-        """Kill a running container and wait until its supervisor has undone everything."""
-        self._signal(container, 9)
-        if not supervisor.wait_gone(5):
-            self.plugins.get("limiter", container.providers.limiter).kill(container.id)
-            if not supervisor.wait_gone(30):
-                raise CmanagerError(f"container {container.id[:12]} does not end after SIGKILL, see `ps`")
-
     def _undo_volumes(self, id: str) -> None:
         """Its record names them, and is there as long as it does."""
         with suppress(NotFoundError):
@@ -612,7 +648,7 @@ class Engine:
                 return
             if container is None:
                 return
-            if container.status.state in ("running", "paused"):
+            if container.status.active:
                 raise ConflictError(f"container {id[:12]} was started again meanwhile")
             self._reconciler.forget(container, anonymous=volumes)
         self._announce("destroy", container)

@@ -35,7 +35,7 @@ def judge(status: Status, *, supervisor_alive: bool, same_boot: bool) -> Verdict
     """
     if status.supervisor is None or supervisor_alive:
         return "fine"
-    if status.state not in ("running", "paused"):
+    if not status.runs:
         return "interrupted"
     return "lost" if same_boot else "rebooted"
 
@@ -85,7 +85,7 @@ class Reconciler:
             self.forget(container)
             self._announcer.container("destroy", container)
             return None
-        calm = attrs.evolve(status, supervisor=None, init=None, netns="", cgroup="", attachment=None)
+        calm = attrs.evolve(status, supervisor=None, init=None, netns="", cgroup="", attachment=None, restart_at=0.0)
         if verdict == "lost":
             ended = attrs.evolve(calm, state="lost", exit_code=code, error=self._last_words(container.id))
         elif verdict == "rebooted":

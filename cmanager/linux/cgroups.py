@@ -44,6 +44,19 @@ def hierarchies(mountinfo: str = "/proc/self/mountinfo") -> tuple[Hierarchy, ...
     return tuple(sorted(found.values(), key=lambda hierarchy: -hierarchy.version))
 
 
+def processes(cgroup: str) -> tuple[int, ...]:
+    """Pids in a cgroup, given like "/cmanager/ID", and in those below it; empty when it is gone."""
+    for hierarchy in hierarchies():
+        found: set[int] = set()
+        for below, _, files in os.walk(hierarchy.path(cgroup)):
+            if "cgroup.procs" in files:
+                with open(f"{below}/cgroup.procs", encoding="ascii") as file:
+                    found.update(map(int, file.read().split()))
+        if found:
+            return tuple(sorted(found))
+    return ()
+
+
 def join(directory: str, pid: int = 0) -> None:
     """Move a process (0: the caller) into the cgroup at `directory`; raises OSError."""
     fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)

@@ -6,7 +6,20 @@ another process.
 
 from ..linux.mounts import Mount
 from ..linux.process import Process
-from .container import Container, ExecRequest, Namespaces, Providers, RunRequest, State, Status, Ulimit
+from .container import (
+    Check,
+    Container,
+    ExecRequest,
+    Health,
+    Healthcheck,
+    Namespaces,
+    Providers,
+    RestartPolicy,
+    RunRequest,
+    State,
+    Status,
+    Ulimit,
+)
 from .image import Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer
@@ -19,6 +32,7 @@ __all__ = [
     "Attachment",
     "Bundle",
     "Cgroup",
+    "Check",
     "Container",
     "Context",
     "DeviceRule",
@@ -26,6 +40,8 @@ __all__ = [
     "Event",
     "ExecRequest",
     "Features",
+    "Health",
+    "Healthcheck",
     "Image",
     "ImageConfig",
     "ImageEntry",
@@ -40,6 +56,7 @@ __all__ = [
     "Providers",
     "PullEvent",
     "Reference",
+    "RestartPolicy",
     "RunRequest",
     "State",
     "Status",

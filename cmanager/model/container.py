@@ -40,6 +40,55 @@ class Namespaces:
 
 
 @frozen
+class RestartPolicy:
+    """When a container that ended is started again: Docker's no, on-failure, always or unless-stopped.
+
+    maximum: how often at most with on-failure, 0 for without end.
+    """
+
+    name: Literal["no", "on-failure", "always", "unless-stopped"] = "no"
+    maximum: int = 0
+
+
+@frozen
+class Healthcheck:
+    """How to ask a container whether it is well, in the words of Docker's image configuration.
+
+    test: ("CMD", argv…), ("CMD-SHELL", text), ("NONE",) for no check, () for the image's; interval, timeout,
+    start_period, start_interval: seconds; retries: failures in a row that make it unhealthy; None for the image's or
+    the default. Failures during start_period do not count, and until it was well once the checks come every
+    start_interval then. on_unhealthy: what happens to it.
+    """
+
+    test: tuple[str, ...] = ()
+    interval: float | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    start_period: float | None = None
+    start_interval: float | None = None
+    on_unhealthy: Literal["none", "kill", "restart", "stop"] = "none"
+
+
+@frozen
+class Check:
+    """One answer of a health check. started, ended: epoch seconds; exit_code; output: at most 4096 characters."""
+
+    started: float
+    ended: float
+    exit_code: int
+    output: str
+
+
+@frozen
+class Health:
+    """How a container is. status: starting, healthy or unhealthy; failures: in a row; checks: the last five."""
+
+    status: Literal["starting", "healthy", "unhealthy"] = "starting"
+    failures: int = 0
+    checks: tuple[Check, ...] = ()
+
+
+@frozen
 class Providers:
     """The provider on each seam, by name; a container keeps them for its life."""
 
@@ -94,6 +143,8 @@ class RunRequest:
     stop_signal: str = ""
     stop_timeout: int = 10
     shm_size: int = 64 << 20
+    restart: RestartPolicy = field(factory=RestartPolicy)
+    health: Healthcheck = field(factory=Healthcheck)
     pull: Literal["missing", "always", "never"] = "missing"
 
 
@@ -105,7 +156,9 @@ class Status:
     started_at, finished_at: seconds since the epoch, 0 for never; exit_code: None until it ended; error: a line when it
     could not start or was lost; oom_killed: whether it died for memory; usage: what the limiter counted at the end;
     attachment: its place on the network; netns: path of its network namespace, "" for the host's; cgroup: its path;
-    boot: boot id these facts belong to; warnings: what was degraded.
+    boot: boot id these facts belong to; warnings: what was degraded; stop_requested: somebody wanted it to end, so no
+    policy starts it again; restarts: how often one did; restart_at: epoch seconds at which one will, 0 for never;
+    health: None where nobody asks.
     """
 
     state: State = "created"
@@ -122,6 +175,20 @@ class Status:
     cgroup: str = ""
     boot: str = ""
     warnings: tuple[str, ...] = ()
+    stop_requested: bool = False
+    restarts: int = 0
+    restart_at: float = 0.0
+    health: Health | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has processes, frozen ones included."""
+        return self.state in ("running", "paused")
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs or is about to run again by itself."""
+        return self.runs or self.restart_at > 0
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 import attrs
@@ -172,6 +172,26 @@ class Store:
         home = self.home(id)
         self._write(f"{home}/status.json", status, durable=durable and home.startswith(self.paths.root + "/"))
 
+    def replace(self, container: Container) -> None:
+        """Record a container anew that was asked to be something else. The caller holds its lock."""
+        home = self.home(container.id)
+        unchanging = attrs.evolve(container, status=Status())
+        self._write(f"{home}/config.json", unchanging, durable=not container.request.remove)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Give a container another name; ConflictError names the holder. The caller holds its lock.
+
+        In between it has both: whoever dies there leaves the old name, which is free when its owner has another.
+        """
+        self._claim(name, container.id)
+        try:
+            self.replace(attrs.evolve(container, name=name))
+        except BaseException:
+            os.unlink(f"{self.paths.root}/names/{name}")
+            raise
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.paths.root}/names/{container.name}")
+
     def remove(self, id: str, name: str = "") -> None:
         """Forget a container: record, log, running parts and name. What is gone is success."""
         for path in (self.paths.run_dir(id), f"{self.paths.root}/containers/{id}"):
@@ -194,16 +214,25 @@ class Store:
         Yields the lock's descriptor: a child that inherits it keeps the lock until it closes it too. With `wait` False
         a held lock is a ConflictError.
         """
+        with ExitStack() as held:
+            yield self._acquire(held, id, wait)
+
+    def _acquire(self, held: ExitStack, id: str, wait: bool) -> int:
         path = f"{self.paths.run_root}/locks/{id}"
         while True:
-            try:
-                with files.locked(path, wait=wait) as fd:
-                    # The lock file goes with its container: hold the one that has the name now, or try again.
-                    if os.path.exists(path) and os.fstat(fd).st_ino == os.stat(path).st_ino:
-                        yield fd
-                        return
-            except BlockingIOError:
-                raise ConflictError(f"container {id[:12]} is being changed by another command") from None
+            with ExitStack() as attempt:
+                try:
+                    fd = attempt.enter_context(files.locked(path, wait=wait))
+                except FileNotFoundError:
+                    self.initialise()  # the tmpfs went with a boot
+                    continue
+                except BlockingIOError:
+                    raise ConflictError(f"container {id[:12]} is being changed by another command") from None
+                # The lock file goes with its container: hold the one that has the name now, or try again.
+                with suppress(FileNotFoundError):
+                    if os.fstat(fd).st_ino == os.stat(path).st_ino:
+                        held.enter_context(attempt.pop_all())
+                        return fd
 
     def _claim(self, name: str, id: str) -> None:
         link = f"{self.paths.root}/names/{name}"

@@ -37,6 +37,20 @@ def detach(keep: set[int]) -> None:
     gc.disable()
 
 
+def wakeable() -> int:
+    """A non-blocking descriptor that becomes readable when SIGUSR1 comes; it lives as long as the process."""
+    read, write = os.pipe()
+    for fd in (read, write):
+        os.set_blocking(fd, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGUSR1, _noted)
+    return read
+
+
+def _noted(number: int, frame: object) -> None:
+    """The descriptor says so; nothing may happen between two byte codes."""
+
+
 def say(report: socket.socket, error: BaseException | None) -> None:
     """The one answer to whoever waits for the start; nobody may be there any more."""
     message: dict[str, Any] = {}

@@ -1,39 +1,39 @@
 """What the supervisor does, from its first line to its last.
 
 It is forked, single-threaded and small; it holds no lock while the container runs, and nothing it does waits for the
-command that started it.
+command that started it. SIGUSR1 wakes it: then it reads its container's record anew.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
+import select
 import socket
 import time
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import attrs
 
-from ..errors import CmanagerError, HostError
-from ..linux import files, inroot, mounts
-from ..linux.mounts import Mount
+from ..errors import CmanagerError
+from ..linux import files
 from ..linux.process import Process, boot_id
 from ..model.container import Status
 from ..model.limits import Usage
-from ..model.runtime import Bundle
-from ..oci import security, spec, users
+from ..oci import health
 from ..plugins import Plugins
+from ..seams import Exec
 from ..state import Store
 from ..state.journal import Journal
-from . import etc, rootfs, volumes
+from . import restart, volumes
 from .announce import Announcer
-from .background import detach, say
+from .background import detach, say, wakeable
+from .health import Monitor
 from .launch import GO, Launch
-from .log import Log
-from .stdio import Streams
-from .steps import Step, hostname, run, start_steps, unwind
+from .life import Life
+from .steps import Step, run, start_steps, unwind
+from .stopping import Stopping
 
 
 def supervise(
@@ -58,7 +58,7 @@ def _keep_fault(launch: Launch, error: BaseException) -> None:
 
 
 class _Supervisor:
-    """The values that live as long as the container does."""
+    """The values that live as long as the container does, through all its restarts."""
 
     def __init__(
         self, launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
@@ -68,34 +68,45 @@ class _Supervisor:
         self._id = launch.container.id
         self._store = Store(launch.paths)
         self._plugins = plugins
-        self._runtime = plugins.get("runtime", launch.container.providers.runtime)
-        self._directory = launch.paths.bundle(self._id)
         self._status = attrs.evolve(launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id())
-        self._streams: Streams | None = None
-        self._log: Log | None = None
         self._warnings: list[str] = []
         self._announcer = Announcer(plugins, Journal(launch.paths.events), self._warnings.append)
+        self._wake = wakeable()
 
     def run(self) -> None:
-        """The whole life; an error before the program runs is reported and undone."""
-        self._store.save_status(self._id, self._status)
-        made = self._steps()
+        """All lives; an error before the program runs for the first time is reported and undone."""
+        self._record()
+        first = self._life(self._client)
         try:
-            pid = run(made, self._observe)["create"]
-            self._announce("start")
-            if self._warnings:
-                self._status = self._warned(self._status)
-                self._store.save_status(self._id, self._status)
+            self._begin(first)
         except BaseException as error:
             say(self._report, error)
-            if self._streams:
-                self._streams.finish(getattr(error, "exit_code", 125))
+            first.streams.finish(getattr(error, "exit_code", 125))
             return
         say(self._report, None)
         os.close(self._lock)
-        assert self._streams is not None, "made by its step"
-        self._streams.until_end(pid)
-        self._end(made)
+        life: Life | None = first
+        pause = 0.0
+        while life:
+            began = time.monotonic()
+            again = self._until_end(life)
+            code = life.runtime.wait(self._id)
+            pause = restart.pause(pause, time.monotonic() - began)
+            life = self._after(life, code, pause, again)
+
+    def _life(self, client: socket.socket | None) -> Life:
+        log = f"{self._store.home(self._id)}/log"
+        return Life(self._launch, self._container, self._plugins, log, client, self._record)
+
+    def _begin(self, life: Life) -> None:
+        run(life.steps, self._observe)
+        self._announce("start")
+        if self._warnings:
+            self._record(warnings=self._with_warnings(self._status))
+
+    def _record(self, **changes: Any) -> None:
+        self._status = attrs.evolve(self._status, **changes)
+        self._store.save_status(self._id, self._status)
 
     def _observe(self, name: str, phase: str, seconds: float) -> None:
         if not self._launch.observed:
@@ -108,120 +119,138 @@ class _Supervisor:
         if answer not in (GO, b""):
             raise CmanagerError(answer.decode("utf-8", "replace"))
 
-    def _steps(self) -> list[Step]:
-        return [
-            Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(self._directory)),
-            Step("fill", "fill new volumes from the image", lambda: volumes.attach(self._launch, self._directory)),
-            Step("bundle", "write its OCI configuration", self._bundle, takes=("fill",)),
-            Step("create", "create it", self._create, lambda: self._runtime.delete(self._id)),
-            Step("start", "execute its program", lambda create: self._start(create), takes=("create",)),
-        ]
+    # -- while it runs -------------------------------------------------------------------------------------------
 
-    def _mount(self) -> None:
-        try:
-            mounts.make_private_namespace()
-        except OSError as error:
-            # EINVAL: in a plain chroot the root is no mount, and no process in it can change its root (pivot_root(2)).
-            raise HostError.of("make mounts private below", "/", error) from None
-        own_range = self._container.user_map
-        userns = self._launch.namespaces.get("user", "") if own_range else ""
-        rootfs.mount(self._launch.rootfs, self._directory, userns, own_range[0] if own_range else 0)
+    def _until_end(self, life: Life) -> bool:
+        """Serve the streams and ask for its health until the program has ended.
 
-    def _bundle(self, fill: tuple[Mount, ...]) -> None:
-        container, launch = self._container, self._launch
-        request, run_dir = container.request, launch.paths.run_dir(self._id)
-        request = attrs.evolve(request, mounts=(*request.mounts, *fill))
-        root = inroot.open_root(f"{self._directory}/rootfs")
+        True is returned when it shall start again whatever its policy says.
+        """
+        monitor = self._monitor(life)
+        stopping = Stopping(life.runtime, self._id, self._status.init, self._container.request)
         try:
-            rootfs.check(root, request.image)
-            user = users.resolve(root, request.user or launch.image.user)
-            workdir = request.workdir or launch.image.working_dir
-            if workdir:
-                self._make_workdir(root, workdir)
+            while True:
+                others = (self._wake, *((monitor.fd,) if monitor and monitor.fd >= 0 else ()))
+                waits = [wait for wait in (monitor.due if monitor else None, stopping.due) if wait is not None]
+                if life.streams.until_end(life.pid, others, min(waits, default=None)):
+                    return stopping.again
+                _drain(self._wake)
+                stopping.tick()
+                if monitor and monitor.tick(self._paused):
+                    self._heard(monitor, stopping)
         finally:
-            os.close(root)
-        around = spec.Surroundings(
-            hostname=hostname(container),
-            namespaces=launch.namespaces,
-            cgroup=container.status.cgroup,
-            etc=etc.mounts(run_dir, launch.hosts),
-            id_map=container.user_map,
-            shm=rootfs.share_shm(launch.ipc_owner, self._directory) if launch.ipc_owner else "/dev/shm",
-        )
-        allowed = security.decide(
-            privileged=request.privileged,
-            add=request.cap_add,
-            drop=request.cap_drop,
-            options=request.security,
-            machine=platform.machine(),
-        )
-        config = spec.build(self._id, request, launch.image, container.argv, user, allowed, around)
-        spec.amend(config, self._plugins.amend(json.loads(json.dumps(config))))
-        files.write_atomic(f"{self._directory}/config.json", json.dumps(config).encode())
+            if monitor:
+                monitor.close()
 
-    def _make_workdir(self, root: int, path: str) -> None:
-        try:
-            os.close(inroot.make_directory(root, path))
-        except OSError as error:
-            raise HostError.of("use as working directory", path, error) from None
+    def _monitor(self, life: Life) -> Monitor | None:
+        check = health.effective(self._container.request.health, self._launch.image.healthcheck)
+        if check is None or not isinstance(life.runtime, Exec) or self._status.init is None:
+            return None
+        monitor = Monitor(check, life.runtime, life.bundle, self._status.init)
+        self._record(health=monitor.health)
+        return monitor
 
-    def _create(self) -> int:
-        request = self._container.request
-        self._log = Log(f"{self._store.home(self._id)}/log")
-        self._streams = Streams(
-            self._log,
-            self._client,
-            interactive=request.interactive,
-            terminal=request.tty,
-            once=request.interactive and not request.tty,
-        )
-        self._streams.listen(self._launch.paths.attach(self._id))
-        pid: int = self._runtime.create(Bundle(self._id, self._directory), self._streams.stdio)
-        self._streams.given()
-        self._status = attrs.evolve(self._status, init=Process.of(pid))
-        self._store.save_status(self._id, self._status)
-        return pid
-
-    def _start(self, pid: int) -> None:
-        self._runtime.start(self._id)
-        self._status = attrs.evolve(
-            self._status, state="running", started_at=time.time(), finished_at=0.0, exit_code=None, error=""
-        )
-        self._store.save_status(self._id, self._status)
-
-    def _end(self, made: list[Step]) -> None:
-        """The program has ended: keep what is known of it, undo everything, tell whoever waits."""
-        code = self._runtime.wait(self._id)
-        usage = self._usage()
-        assert self._streams is not None, "made by its step"
-        warnings = self._status.warnings
-        if self._log and self._log.dropped:
-            warnings = (*warnings, f"the log could not be written, {self._log.dropped} bytes were lost")
+    def _heard(self, monitor: Monitor, stopping: Stopping) -> None:
+        before, now = self._status.health, monitor.health
         with self._store.locked(self._id):
-            ended = attrs.evolve(
-                self._status,
+            # Commands write to the record too: paused, renamed, asked to stop.
+            self._status = attrs.evolve(self._store.load(self._id).status, health=now)
+            self._record()
+        if before is None or before.status != now.status:
+            self._announce(f"health_status: {now.status}")
+        if now.status == "unhealthy" and (before is None or before.status != "unhealthy"):
+            action = self._container.request.health.on_unhealthy
+            if action == "stop":
+                with self._store.locked(self._id):
+                    self._record(stop_requested=True)
+            stopping.begin(action)
+
+    def _paused(self) -> bool:
+        return self._store.load(self._id).status.state == "paused"
+
+    # -- after it has ended --------------------------------------------------------------------------------------
+
+    def _after(self, life: Life, code: int, pause: float, again: bool) -> Life | None:
+        """Keep what is known of a life and undo it; the next one, or None when it was the last."""
+        usage = self._usage()
+        with self._store.locked(self._id):
+            # Commands write to the record too: renamed, updated, asked to stop.
+            self._container = self._store.load(self._id)
+            status = self._container.status
+            again = not status.stop_requested and (
+                again or restart.wanted(self._container.request.restart, status, code)
+            )
+            dropped = (f"the log could not be written, {life.log.dropped} bytes were lost",) if life.log.dropped else ()
+            self._status = attrs.evolve(
+                status,
                 state="stopped",
                 init=None,
                 finished_at=time.time(),
                 exit_code=code,
                 oom_killed=bool(usage.oom_kills),
                 usage=usage,
-                warnings=warnings,
+                restart_at=time.time() + pause if again else 0.0,
+                warnings=tuple(dict.fromkeys((*status.warnings, *dropped))),
             )
-            self._store.save_status(self._id, ended, durable=True)
-            steps = [*start_steps(self._plugins, self._launch.paths, self._container), *made]
-            left = unwind(steps)
-            if ended.oom_killed:
+            self._store.save_status(self._id, self._status, durable=True)
+            if self._status.oom_killed:
                 self._announce("oom")
             self._announce("die", exitCode=str(code))
-            if self._container.request.remove:
-                self._remove(left)
+            if again:
+                self._record(error="; ".join(unwind(life.steps))[:1000])
             else:
-                gone = Status(**{**attrs.asdict(ended, recurse=False), "supervisor": None, "attachment": None})
-                gone = attrs.evolve(gone, netns="", cgroup="", error="; ".join(left)[:1000])
-                self._store.save_status(self._id, self._warned(gone))
-            self._tell_waiters(code)
-        self._streams.finish(code)
+                self._end(code, life.steps)
+            life.log.close()
+        life.streams.finish(code)
+        return self._next_life(pause) if again else None
+
+    def _next_life(self, pause: float) -> Life | None:
+        """Wait, unless somebody wants it to end, and begin again."""
+        deadline = time.monotonic() + pause
+        poller = select.poll()
+        poller.register(self._wake, select.POLLIN)
+        while (left := deadline - time.monotonic()) > 0 and not self._stop_requested():
+            poller.poll(left * 1000)
+            _drain(self._wake)
+        with self._store.locked(self._id):
+            self._container = self._store.load(self._id)
+            self._status = self._container.status
+            if self._status.stop_requested:
+                self._end(self._status.exit_code or 0, [])
+                return None
+            life = self._life(None)
+            try:
+                limiter = self._plugins.get("limiter", self._container.providers.limiter)
+                limiter.create(self._id, self._container.request.limits)  # it counts anew
+                self._status = attrs.evolve(self._status, restarts=self._status.restarts + 1)
+                self._begin(life)
+            except BaseException as error:
+                code = getattr(error, "exit_code", 125)
+                self._record(error=str(error)[:1000], exit_code=code)
+                self._end(code, life.steps)
+                life.streams.finish(code)
+                return None
+        return life
+
+    def _stop_requested(self) -> bool:
+        return self._store.load(self._id).status.stop_requested
+
+    def _end(self, code: int, begun: list[Step]) -> None:
+        """Undo everything, tell whoever waits. The caller holds the lock."""
+        left = unwind([*start_steps(self._plugins, self._launch.paths, self._container), *begun])
+        if self._container.request.remove:
+            self._remove(left)
+        else:
+            self._record(
+                supervisor=None,
+                attachment=None,
+                netns="",
+                cgroup="",
+                restart_at=0.0,
+                error="; ".join(left)[:1000] or self._status.error,
+                warnings=self._with_warnings(self._status),
+            )
+        self._tell_waiters(code)
 
     def _tell_waiters(self, code: int) -> None:
         """Write the exit code into the pipes of commands that wait for it (`Engine.wait`)."""
@@ -257,6 +286,11 @@ class _Supervisor:
     def _announce(self, action: str, **attributes: str) -> None:
         self._announcer.container(action, self._container, **attributes)
 
-    def _warned(self, status: Status) -> Status:
-        """With what listeners failed at so far."""
-        return attrs.evolve(status, warnings=tuple(dict.fromkeys((*status.warnings, *self._warnings))))
+    def _with_warnings(self, status: Status) -> tuple[str, ...]:
+        """Those of the record and what listeners failed at so far."""
+        return tuple(dict.fromkeys((*status.warnings, *self._warnings)))
+
+
+def _drain(fd: int) -> None:
+    with suppress(BlockingIOError):
+        os.read(fd, 4096)

@@ -123,16 +123,17 @@ class Streams:
         listener.listen(16)
         self._listener = listener
 
-    def until_end(self, init: int, wake: int = -1) -> bool:
+    def until_end(self, init: int, others: tuple[int, ...] = (), seconds: float | None = None) -> bool:
         """Move data until the process with this pid has ended and what it wrote has been read.
 
-        wake: a descriptor to watch besides; False is returned when it is readable, and this can be called again.
+        Returns False, and can be called again, when one of the descriptors `others` is readable or the time is over.
         """
         pidfd = os.pidfd_open(init)
+        deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            while pidfd not in (ready := self._wait(pidfd, wake)):
+            while pidfd not in (ready := self._wait((pidfd, *others), deadline)):
                 self._serve(ready)
-                if wake in ready:
+                if not ready.keys().isdisjoint(others) or (deadline and time.monotonic() >= deadline):
                     return False
             # Its pid namespace died with it; with a shared one others may hold the pipes: take what is there.
             for fd in list(self._outputs):
@@ -161,11 +162,10 @@ class Streams:
             os.close(fd)
         self._outputs, self._stdin = {}, -1
 
-    def _wait(self, pidfd: int, wake: int) -> dict[int, int]:
+    def _wait(self, also: tuple[int, ...], deadline: float | None) -> dict[int, int]:
         poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        if wake >= 0:
-            poller.register(wake, select.POLLIN)
+        for fd in also:
+            poller.register(fd, select.POLLIN)
         if self._listener:
             poller.register(self._listener, select.POLLIN)
         wanted = dict.fromkeys(self._outputs, 0 if self._stuck() else select.POLLIN)
@@ -178,7 +178,7 @@ class Streams:
         for client in self._clients:
             events = (select.POLLOUT if client.packet else 0) | (0 if self._input else select.POLLIN)
             poller.register(client.end, events)
-        return dict(poller.poll())
+        return dict(poller.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000))
 
     def _serve(self, ready: dict[int, int]) -> None:
         if self._listener and self._listener.fileno() in ready:

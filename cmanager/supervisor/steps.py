@@ -206,7 +206,7 @@ def shared_path(kind: str, mode: str, owner: Callable[[str], Container]) -> str:
     if word == "container" and rest:
         other = owner(rest)
         init = other.status.init
-        if other.status.state not in ("running", "paused") or init is None or not init.alive():
+        if not other.status.runs or init is None or not init.alive():
             raise InvalidError(f"cannot share the {kind} namespace of {rest}: that container is not running")
         file = {"mount": "mnt", "network": "net"}.get(kind, kind)
         return f"/proc/{init.pid}/ns/{file}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...model import Container, Image, ImageConfig, RunRequest, Volume
+from ...model import Container, Health, Image, ImageConfig, RunRequest, Volume
 from . import mounts
 from .gofunctions import OpenMap
 from .human import rfc3339
@@ -29,7 +29,7 @@ def container(
         "State": _state(found),
         "Image": found.image_id,
         "Name": f"/{found.name}",
-        "RestartCount": 0,
+        "RestartCount": status.restarts,
         "Driver": found.providers.storage,
         "Platform": "linux",
         "Runtime": found.providers.runtime,
@@ -123,19 +123,36 @@ def _environment(request: RunRequest, image: ImageConfig) -> list[str]:
 
 def _state(found: Container) -> dict[str, Any]:
     status = found.status
-    running = status.state in ("running", "paused")
+    running = status.active  # as in Docker also while it waits to be started again
     return {
         "Status": state_word(found),
         "Running": running,
         "Paused": status.state == "paused",
-        "Restarting": False,
+        "Restarting": status.restart_at > 0,
         "OOMKilled": status.oom_killed,
         "Dead": False,
-        "Pid": status.init.pid if running and status.init else 0,
+        "Pid": status.init.pid if status.runs and status.init else 0,
         "ExitCode": status.exit_code or 0,
         "Error": status.error,
         "StartedAt": rfc3339(status.started_at),
         "FinishedAt": rfc3339(status.finished_at),
+        **({"Health": _health(status.health)} if status.health else {}),
+    }
+
+
+def _health(health: Health) -> dict[str, Any]:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failures,
+        "Log": [
+            {
+                "Start": rfc3339(check.started),
+                "End": rfc3339(check.ended),
+                "ExitCode": check.exit_code,
+                "Output": check.output,
+            }
+            for check in health.checks
+        ],
     }
 
 
@@ -145,6 +162,7 @@ def _host_config(found: Container) -> dict[str, Any]:
     return {
         "NetworkMode": request.network,
         "AutoRemove": request.remove,
+        "RestartPolicy": {"Name": request.restart.name, "MaximumRetryCount": request.restart.maximum},
         "CapAdd": list(request.cap_add),
         "CapDrop": list(request.cap_drop),
         "Dns": list(request.dns),

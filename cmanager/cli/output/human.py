@@ -25,6 +25,13 @@ def parse_size(text: str, flag: str) -> int:
     return size
 
 
+def parse_duration(text: str, flag: str) -> float:
+    """Seconds behind "1h30m", "500ms" or "0s". InvalidError names the flag."""
+    if not _DURATION.fullmatch(text):
+        raise InvalidError(f"invalid {flag} {text!r}, expected a duration such as 30s or 1m30s")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
 def parse_time(text: str, flag: str) -> float:
     """Epoch seconds behind RFC 3339, unix seconds, or a duration ago such as 10m or 1h30m."""
     return parse_time_ns(text, flag) / 10**9

@@ -62,6 +62,8 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 def state_word(container: Container) -> str:
     """Docker's word for a state: what ended is "exited"."""
+    if container.status.restart_at:
+        return "restarting"
     return {"stopped": "exited", "lost": "exited"}.get(container.status.state, container.status.state)
 
 
@@ -116,10 +118,15 @@ def status_text(container: Container, now: float) -> str:
     status = container.status
     if status.state == "created":
         return "Created"
-    if status.state in ("running", "paused"):
+    if status.runs:
         text = f"Up {duration(now - status.started_at)}"
-        return f"{text} (Paused)" if status.state == "paused" else text
+        if status.state == "paused":
+            return f"{text} (Paused)"
+        health = {"starting": " (health: starting)"}
+        return text + (health.get(status.health.status, f" ({status.health.status})") if status.health else "")
     code = 0 if status.exit_code is None else status.exit_code
+    if status.restart_at:
+        return f"Restarting ({code}) {ago(status.finished_at, now)}"
     lost = " (supervisor lost)" if status.state == "lost" else ""
     return f"Exited ({code}) {ago(status.finished_at, now)}{lost}"
 
@@ -207,6 +214,11 @@ def _until(value: str) -> filters.Test[Container]:
     return lambda c: c.created_at <= latest
 
 
+def _health(value: str) -> filters.Test[Container]:
+    filters.one_of("health", value, ("starting", "healthy", "unhealthy", "none"))
+    return lambda c: (c.status.health.status if c.status.health else "none") == value
+
+
 _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "id": _id,
     "name": _name,
@@ -219,6 +231,8 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "runtime": lambda value: lambda c: c.providers.runtime == value,
     "command": _command,
     "until": _until,
+    "health": _health,
+    "restart-policy": lambda value: lambda c: c.request.restart.name == value,
 }
 
 

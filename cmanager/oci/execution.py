@@ -1,4 +1,4 @@
-"""`exec`: one more program in a running container."""
+"""The OCI process object of one more program in a running container."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ import json
 import os
 from typing import Any
 
-from ..errors import ConflictError, CorruptError, HostError, InvalidError, NotFoundError, UnsupportedError
+from ..errors import CorruptError, HostError, InvalidError, NotFoundError
 from ..linux import capabilities
 from ..linux.process import Process
-from ..model.container import Container, ExecRequest
-from ..oci import users
-from ..seams import Exec
-from ..state import Paths
+from ..model.container import ExecRequest
+from . import users
 
 
-def process(paths: Paths, container: Container, runtime: Any, request: ExecRequest) -> dict[str, Any]:
-    """The OCI process object for a request: the container's own, changed by what was asked.
-
-    Raises ConflictError when the container does not run, UnsupportedError when its runtime has no exec, InvalidError
-    for an unknown user or a bad variable.
-    """
-    state, init = container.status.state, container.status.init
-    if state == "paused":
-        raise ConflictError(f"container {container.name} is paused, unpause it first")
-    if state != "running" or init is None:
-        raise ConflictError(f"container {container.name} is not running, it is {state}")
-    if not isinstance(runtime, Exec):
-        raise UnsupportedError(f"runtime {container.providers.runtime} cannot honour exec")
+def check(request: ExecRequest) -> None:
+    """InvalidError for a request that makes no sense; before anything is looked at."""
     if not request.command or not request.command[0]:
         raise InvalidError("exec needs a command")
     if request.workdir and not request.workdir.startswith("/"):
         raise InvalidError(f"invalid working directory {request.workdir!r}, it must be absolute")
-    found = _configured(paths.bundle(container.id))
+    for entry in request.env:
+        if not entry.partition("=")[0] or "\0" in entry:
+            raise InvalidError(f"invalid environment variable {entry[:100]!r}, expected NAME=VALUE")
+
+
+def process(bundle: str, init: Process, request: ExecRequest) -> dict[str, Any]:
+    """The container's own process, changed by what is asked.
+
+    bundle: the running container's; init: its first process. Raises InvalidError for an unknown user, NotFoundError
+    when the container is gone, CorruptError.
+    """
+    check(request)
+    found = _configured(bundle)
     environment = dict(entry.partition("=")[::2] for entry in found["env"])
     if request.tty:
         environment.setdefault("TERM", "xterm")
@@ -40,11 +39,7 @@ def process(paths: Paths, container: Container, runtime: Any, request: ExecReque
         user = _user(init, request.user)
         found["user"] |= {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)}
         environment["HOME"] = user.home
-    for entry in request.env:
-        key, _, value = entry.partition("=")
-        if not key or "\0" in entry:
-            raise InvalidError(f"invalid environment variable {entry[:100]!r}, expected NAME=VALUE")
-        environment[key] = value
+    environment |= dict(entry.partition("=")[::2] for entry in request.env)
     _grant(found, request.privileged)
     return found | {
         "args": list(request.command),

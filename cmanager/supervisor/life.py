@@ -1,0 +1,130 @@
+"""One life of a container: its root file system mounted, its program created and started, its streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import time
+from typing import Any, Protocol
+
+import attrs
+
+from ..errors import HostError
+from ..linux import files, inroot, mounts
+from ..linux.mounts import Mount
+from ..linux.process import Process
+from ..model.container import Container
+from ..model.runtime import Bundle
+from ..oci import security, spec, users
+from ..plugins import Plugins
+from . import etc, rootfs, volumes
+from .launch import Launch
+from .log import Log
+from .stdio import Streams
+from .steps import Step, hostname
+
+
+class Record(Protocol):
+    """Writes changes of a container's status down."""
+
+    def __call__(self, **changes: Any) -> None: ...
+
+
+class Life:
+    """The steps that begin a life, each with its undo, and what they make.
+
+    container: as it is recorded at the beginning; log: path of its log; client: a command that is attached from the
+    start, or None; record: called with the first process, and when the program runs.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        container: Container,
+        plugins: Plugins,
+        log: str,
+        client: socket.socket | None,
+        record: Record,
+    ) -> None:
+        self._launch, self._container, self._plugins, self._record = launch, container, plugins, record
+        request = container.request
+        self.runtime = plugins.get("runtime", container.providers.runtime)
+        self.bundle = Bundle(container.id, launch.paths.bundle(container.id))
+        self.log = Log(log)
+        self.streams = Streams(
+            self.log,
+            client,
+            interactive=request.interactive,
+            terminal=request.tty,
+            once=request.interactive and not request.tty,
+        )
+        self.pid = 0
+        directory = self.bundle.path
+        self.steps = [
+            Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(directory)),
+            Step("fill", "fill new volumes from the image", lambda: volumes.attach(launch, directory)),
+            Step("bundle", "write its OCI configuration", self._write_bundle, takes=("fill",)),
+            Step("create", "create it", self._create, lambda: self.runtime.delete(container.id)),
+            Step("start", "execute its program", self._start),
+        ]
+
+    def _mount(self) -> None:
+        try:
+            mounts.make_private_namespace()
+        except OSError as error:
+            # EINVAL: in a plain chroot the root is no mount, and no process in it can change its root (pivot_root(2)).
+            raise HostError.of("make mounts private below", "/", error) from None
+        own_range = self._container.user_map
+        userns = self._launch.namespaces.get("user", "") if own_range else ""
+        rootfs.mount(self._launch.rootfs, self.bundle.path, userns, own_range[0] if own_range else 0)
+
+    def _write_bundle(self, fill: tuple[Mount, ...]) -> None:
+        container, launch = self._container, self._launch
+        request, run_dir = container.request, launch.paths.run_dir(container.id)
+        request = attrs.evolve(request, mounts=(*request.mounts, *fill))
+        root = inroot.open_root(f"{self.bundle.path}/rootfs")
+        try:
+            rootfs.check(root, request.image)
+            user = users.resolve(root, request.user or launch.image.user)
+            workdir = request.workdir or launch.image.working_dir
+            if workdir:
+                _make_workdir(root, workdir)
+        finally:
+            os.close(root)
+        around = spec.Surroundings(
+            hostname=hostname(container),
+            namespaces=launch.namespaces,
+            cgroup=container.status.cgroup,
+            etc=etc.mounts(run_dir, launch.hosts),
+            id_map=container.user_map,
+            shm=rootfs.share_shm(launch.ipc_owner, self.bundle.path) if launch.ipc_owner else "/dev/shm",
+        )
+        allowed = security.decide(
+            privileged=request.privileged,
+            add=request.cap_add,
+            drop=request.cap_drop,
+            options=request.security,
+            machine=platform.machine(),
+        )
+        config = spec.build(container.id, request, launch.image, container.argv, user, allowed, around)
+        spec.amend(config, self._plugins.amend(json.loads(json.dumps(config))))
+        files.write_atomic(f"{self.bundle.path}/config.json", json.dumps(config).encode())
+
+    def _create(self) -> None:
+        self.streams.listen(self._launch.paths.attach(self._container.id))
+        self.pid = self.runtime.create(self.bundle, self.streams.stdio)
+        self.streams.given()
+        self._record(init=Process.of(self.pid))
+
+    def _start(self) -> None:
+        self.runtime.start(self._container.id)
+        self._record(state="running", started_at=time.time(), finished_at=0.0, exit_code=None, error="", restart_at=0.0)
+
+
+def _make_workdir(root: int, path: str) -> None:
+    try:
+        os.close(inroot.make_directory(root, path))
+    except OSError as error:
+        raise HostError.of("use as working directory", path, error) from None
