@@ -262,7 +262,8 @@ def test_inspect_of_a_container_has_dockers_shape() -> None:
     host = found["HostConfig"]
     assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (64 << 20, 1_500_000_000, 100)
     assert (host["CapAdd"], host["Ulimits"]) == (["NET_ADMIN"], [{"Name": "nofile", "Soft": 10, "Hard": 20}])
-    assert found["Mounts"] == [{"Type": "bind", "Source": "/srv", "Destination": "/data", "RW": False}]
+    place = {"Type": "bind", "Source": "/srv", "Destination": "/data"}
+    assert found["Mounts"] == [{**place, "Mode": "ro", "RW": False, "Propagation": ""}]
 
 
 def test_the_templates_people_use_on_inspect_work() -> None:
