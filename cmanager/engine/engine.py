@@ -125,7 +125,7 @@ class Engine:
             Step(
                 "volumes",
                 "make those of its volumes that are missing",
-                lambda record: self.volumes.ensure(record),
+                lambda record: self.volumes.ensure(record, created=False),
                 lambda: self._undo_volumes(id),
                 takes=("record",),
             ),

@@ -179,18 +179,22 @@ class NamedVolumes:
         settled = tuple(attrs.evolve(use, driver=self._driver(use, storage)) for use in named)
         return attrs.evolve(request, volumes=settled)
 
-    def ensure(self, container: Container) -> tuple[Volume, ...]:
-        """The volumes that a recorded container uses, in its order; what is missing is made."""
-        return tuple(self._ensure(use) for use in container.request.volumes)
+    def ensure(self, container: Container, *, created: bool = True) -> tuple[Volume, ...]:
+        """The volumes that a recorded container uses, in its order; what is missing is made.
+
+        created: False when its record is new. Then whoever was about to remove one of them before is waited for.
+        """
+        return tuple(self._find(use) if created else self._ensure(use) for use in container.request.volumes)
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
+    def _find(self, use: VolumeMount) -> Volume:
+        """Without the lock: nobody removes what a container uses but behind our back."""
+        with suppress(NotFoundError):
+            return attrs.evolve(attached.keeper(self._plugins, use.driver).volume(use.name), driver=use.driver)
+        return self._ensure(use)
+
     def _ensure(self, use: VolumeMount) -> Volume:
-        if use.driver:
-            # The usual case, without the lock.
-            with suppress(NotFoundError):
-                found = attached.keeper(self._plugins, use.driver).volume(use.name)
-                return attrs.evolve(found, driver=use.driver)
         with files.locked(attached.lock(self._store)):
             try:
                 found = self.inspect(use.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -156,7 +157,7 @@ def _source(volume: Volume, use: VolumeMount, place: str, userns: str) -> str:
             tree = syscalls.open_tree(here, "", flags)
             try:
                 if userns:
-                    _map_ids(tree, userns)
+                    _map_ids(tree, volume, userns)
                 return _hang(tree, place)
             finally:
                 os.close(tree)
@@ -173,10 +174,17 @@ def _below(top: int, volume: Volume, subpath: str) -> int:
         raise NotFoundError(f"volume {volume.name} has no {subpath!r}, volume-subpath must exist") from None
 
 
-def _map_ids(tree: int, userns: str) -> None:
+def _map_ids(tree: int, volume: Volume, userns: str) -> None:
     namespace = os.open(userns, os.O_RDONLY | os.O_CLOEXEC)
     try:
         syscalls.mount_setattr(tree, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_IDMAP, userns=namespace)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # mount_setattr(2): the file system does not support id-mapped mounts.
+        raise UnsupportedError(
+            f"the file system of volume {volume.name} ({volume.mountpoint}) cannot be id-mapped, use --userns host"
+        ) from None
     finally:
         os.close(namespace)
 
