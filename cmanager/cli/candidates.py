@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from .main import COMMANDS
+
 if TYPE_CHECKING:
     from ..model import Container
     from ..plugins import Plugins
@@ -65,8 +67,11 @@ def _words(*words: str) -> Complete:
 
 
 def _command(ctx: click.Context) -> str:
-    """ "registry build"."""
-    return ctx.command_path.partition(" ")[2]
+    """ "registry build"; "stop" also for "container stop"."""
+    words = ctx.command_path.split(" ")[1:]
+    if words[0] in ("container", "image", "system") and len(words) > 1 and words[1] in COMMANDS:
+        del words[0]
+    return " ".join(words)
 
 
 def _records(ctx: click.Context) -> list[Container]:

@@ -42,10 +42,13 @@ COMMANDS = {
     "pull": "fetch images from a registry",
     "rmi": "remove images",
     "tag": "give an image another name",
+    "container": "the same commands under longer names, and prune",
+    "image": "the same for images",
     "registry": "build and list the images of the local registry directory",
     "plugin": "list plugins and whether they work",
     "completion": "print a script that completes commands, options and names",
     "explain": "show what a command would do, step by step, and change nothing",
+    "system": "how much of the disk is taken, and how to have it back",
     "gc": "return whatever crashes left",
     "doctor": "what this host offers to containers, and what each lack costs",
     "info": "where things are and which plugins are used",
@@ -83,6 +86,16 @@ class _Warnings:
             print(f"cmanager: warning: {printable(' '.join(warning.split()))}", file=sys.stderr)
 
 
+def load(name: str) -> click.Command:
+    """The command of a file of this directory."""
+    command: click.Command = import_module(f".{name}", __package__).command
+    if COMPLETE in os.environ:
+        from .candidates import attach
+
+        attach(command)
+    return command
+
+
 class _Commands(click.Group):
     """A group whose commands are imported one at a time."""
 
@@ -90,14 +103,7 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f".{cmd_name}", __package__).command
-        if COMPLETE in os.environ:
-            from .candidates import attach
-
-            attach(command)
-        return command
+        return load(cmd_name) if cmd_name in COMMANDS else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem

@@ -29,9 +29,10 @@ from ..supervisor.volumes import drop
 from . import checks, logs, usage, userns
 from .collect import Collected, collect
 from .control import Control, Update
+from .prune import Prune
 from .reconcile import Reconciler
 from .session import Session
-from .usage import Size
+from .usage import DiskUsage, Size
 from .volumes import NamedVolumes
 
 
@@ -62,10 +63,10 @@ class Engine:
         self.store = Store(self.paths)
         self._observe = observe
         self._journal = Journal(self.paths.events)
-        self._announcer = Announcer(self.plugins, self._journal, warn)
-        self._reconciler = Reconciler(self.store, self.plugins, self._announcer)
-        self._control = Control(self.store, self.plugins, self._announcer, self.inspect)
-        self.volumes = NamedVolumes(self.store, self.plugins, self._announcer)
+        self.announcer = Announcer(self.plugins, self._journal, warn)
+        self._reconciler = Reconciler(self.store, self.plugins, self.announcer)
+        self._control = Control(self.store, self.plugins, self.announcer, self.inspect)
+        self.volumes = NamedVolumes(self.store, self.plugins, self.announcer)
 
     # -- containers ----------------------------------------------------------------------------------------------
 
@@ -375,7 +376,7 @@ class Engine:
         """Give a stored image another name, taking it from whoever had it."""
         reference = Reference.parse(target)
         self.images.tag(source, reference)
-        self._announcer.image("tag", self.images.resolve(str(reference)).id, str(reference))
+        self.announcer.image("tag", self.images.resolve(str(reference)).id, str(reference))
 
     def image_of(self, container: Container) -> Image | None:
         """The image a container was made from; None when that is gone or cannot be read."""
@@ -403,7 +404,7 @@ class Engine:
         removed: tuple[str, ...] = self.images.remove(reference, frozenset(used))
         for line in removed:
             word, _, name = line.partition(": ")
-            self._announcer.image({"Untagged": "untag"}.get(word, "delete"), name, name)
+            self.announcer.image({"Untagged": "untag"}.get(word, "delete"), name, name)
         return removed
 
     # -- the whole -----------------------------------------------------------------------------------------------
@@ -415,6 +416,17 @@ class Engine:
         """
         self.store.initialise()
         return self._journal.read(since, until)
+
+    @property
+    def prune(self) -> Prune:
+        """Removing what is not in use."""
+        return Prune(self)
+
+    def disk_usage(self) -> DiskUsage:
+        """What images and containers take; walks the files that containers wrote."""
+        containers = self.list()
+        sizes = tuple((container, self.size(container)) for container in containers)
+        return DiskUsage(usage.images(self.image_entries(), containers), sizes)
 
     def collect(self) -> Collected:
         """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""
@@ -490,7 +502,7 @@ class Engine:
     def _pull(self, images: Any, name: str, progress: Progress) -> Image:
         reference = Reference.parse(name)
         image: Image = images.pull(reference, progress)
-        self._announcer.image("pull", str(reference), reference.repository, digest=image.digest)
+        self.announcer.image("pull", str(reference), reference.repository, digest=image.digest)
         return image
 
     def _record(
@@ -662,7 +674,7 @@ class Engine:
             self.store.remove(id)
 
     def _announce(self, action: str, container: Container, **attributes: str) -> None:
-        self._announcer.container(action, container, **attributes)
+        self.announcer.container(action, container, **attributes)
 
 
 def _lost() -> int:
