@@ -171,7 +171,9 @@ class Engine:
         container = self.inspect(word)
         if not container.status.runs:
             raise ConflictError(f"container {word} is not running, it is {container.status.state}, start it first")
-        return self._session(container, attach.connect(self.paths.attach(container.id)), late=True)
+        end = attach.connect(self.paths.attach(container.id))
+        self._announce("attach", container)
+        return self._session(container, end, late=True)
 
     def exec(
         self, word: str, request: ExecRequest, *, attached: bool = False, window: tuple[int, int] | None = None
@@ -190,6 +192,8 @@ class Engine:
         if not isinstance(runtime, Exec):
             raise UnsupportedError(f"runtime {container.providers.runtime} cannot honour exec")
         process = execution.process(self.paths.bundle(container.id), container.status.init, request)
+        command = " ".join(request.command)
+        self._announce(f"exec_create: {command}", container)
         client, theirs = attach.channel() if attached else (None, None)
         if client and window:
             attach.resize(client, *window)
@@ -200,7 +204,7 @@ class Engine:
             if client:
                 client.close()
             raise
-        self._announce("exec_start", container)
+        self._announce(f"exec_start: {command}", container)
         if client is None:
             return None
         return Session(container, client, tty=request.tty, send=lambda number: None, lost=_lost)

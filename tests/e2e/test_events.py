@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -171,6 +172,30 @@ def test_a_lost_supervisor_and_a_vanished_container_die_as_well(cli: Cli, now: s
     assert actions(cli, now, "container=fleeting") == ["create", "start", "die", "destroy"]
     last = cli.ok("events", "--since", now, "--until", "0s", "--filter", "event=die", "--filter", "container=bereft")
     assert "exitCode=137" in last
+
+
+def test_a_program_in_a_container_is_told_with_its_command(cli: Cli, now: str) -> None:
+    cli.ok("run", "-d", "--name", "host", "busybox", "sleep", "1000")
+    cli.ok("exec", "host", "echo", "a b")
+    template, span = "{{.Action}}", ("--since", now, "--until", "0s")
+    found = cli.ok(
+        "events", *span, "--filter", "event=exec_create", "--filter", "event=exec_start", "--format", template
+    )
+    assert found.splitlines() == ["exec_create: echo a b", "exec_start: echo a b"]
+
+
+def test_a_container_that_ran_when_the_host_went_down_dies_at_the_first_look(cli: Cli, tmp_path: Path) -> None:
+    own = Cli(tmp_path / "root", tmp_path / "run")
+    identity = own.ok("create", "--name", "before", "busybox")
+    path = own.root / "containers" / identity / "status.json"
+    gone = {"pid": 1, "started": 1, "boot": "another"}
+    record = json.loads(path.read_text()) | {"state": "running", "supervisor": gone, "boot": "another"}
+    path.write_text(json.dumps(record))
+    shutil.rmtree(own.run_root)
+    assert own.ok("ps", "-a", "--format", "{{.Status}}").startswith("Exited (255)")
+    found = own.ok("events", "--until", "0s", "--filter", "event=die")
+    assert "exitCode=255, image=busybox, name=before" in found
+    own.ok("rm", "before")
 
 
 @pytest.fixture
