@@ -4,10 +4,11 @@ Part of the author API. Everything here can be written as JSON and read back (`c
 another process.
 """
 
+from ..linux.changes import Change
 from ..linux.mounts import Mount
 from ..linux.process import Process
 from .container import Container, ExecRequest, Namespaces, Providers, RunRequest, State, Status, Ulimit
-from .image import Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
+from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer
 from .plugin import Amendment, Context, Event, Provider
@@ -16,8 +17,10 @@ from .runtime import Bundle, Features, Stdio
 __all__ = [
     "Amendment",
     "Attachment",
+    "Authorship",
     "Bundle",
     "Cgroup",
+    "Change",
     "Container",
     "Context",
     "DeviceRule",
