@@ -7,11 +7,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
+from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError, UnsupportedError
 from ..linux.process import Process, boot_id
 from ..model.container import Container, ExecRequest, Providers, RunRequest, Status
 from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
@@ -19,6 +19,7 @@ from ..model.names import check_name, new_id, new_name
 from ..model.plugin import Event
 from ..oci import spec
 from ..plugins import Plugins, load_config
+from ..seams import Push
 from ..state import Paths, Store
 from ..supervisor import attach, etc, launch, steps
 from ..supervisor.steps import Observe, Step
@@ -26,6 +27,9 @@ from . import checks, execution, logs, userns
 from .collect import Collected, collect
 from .reconcile import Reconciler
 from .session import Session
+
+if TYPE_CHECKING:
+    from .files import Files
 
 
 def silent(event: PullEvent) -> None:
@@ -252,6 +256,46 @@ class Engine:
         if container is None:
             raise NotFoundError(f"no such container: {word}, see `cmanager ps -a`")
         return container
+
+    def inspect_locked(self, id: str) -> Container:
+        """The same for a caller that holds the container's lock."""
+        container = self._reconciler.settle_locked(self.store.load(id))
+        if container is None:
+            raise NotFoundError(f"no such container: {id[:12]}, see `cmanager ps -a`")
+        return container
+
+    @property
+    def files(self) -> Files:
+        """The verbs that touch containers' files: `copy_in`, `copy_out`, `changes`, `export`."""
+        from .files import Files  # only those verbs pay for it
+
+        return Files(self)
+
+    def commit(
+        self,
+        word: str,
+        reference: Reference | None = None,
+        *,
+        changes: tuple[str, ...] = (),
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container's files and configuration; see `commit.commit`."""
+        from .commit import commit
+
+        image = commit(self, word, reference, changes=changes, author=author, message=message, pause=pause)
+        self._announce("commit", self.inspect(word), imageID=image.id)
+        return image
+
+    def push(self, name: str, progress: Progress = silent) -> str:
+        """Put a stored image into the registry that `pull` fetches from; returns its manifest digest."""
+        images = self.images
+        if not isinstance(images, Push):
+            raise UnsupportedError(f"image plugin {self.plugins.default('image')!r} cannot push")
+        digest = images.push(Reference.parse(name), progress)
+        self.plugins.announce(Event("image", "push", digest, time.time(), {"name": name}))
+        return digest
 
     def wait(self, word: str) -> int:
         """Block until the container does not run any more; returns its exit code."""
