@@ -48,7 +48,7 @@ def commit(
         base: Image = engine.plugins.get("image", container.providers.image).resolve(container.image_digest)
         config = instructions.apply(configuration(container.request, base.config), changes)
         with _spooled(engine.paths.root) as spool:
-            with _paused(engine, container, pause):
+            with paused(engine, container, wanted=pause):
                 try:
                     storage.layer(container.id, layers, container.user_map, mountpoints(container), spool)
                 except OSError as error:
@@ -85,7 +85,7 @@ def _spooled(directory: str) -> Iterator[int]:
 
 
 @contextmanager
-def _paused(engine: Engine, container: Container, wanted: bool) -> Iterator[None]:
+def paused(engine: Engine, container: Container, *, wanted: bool) -> Iterator[None]:
     """A running container's processes are stopped meanwhile, and go on also when this process is killed."""
     if not wanted or container.status.state != "running":
         yield

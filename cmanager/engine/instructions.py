@@ -34,7 +34,8 @@ def apply(config: ImageConfig, instructions: tuple[str, ...]) -> ImageConfig:
         try:
             config = act(config, rest)
         except ValueError as error:
-            raise InvalidError(f"invalid --change {text[:200]!r}: {str(error).lower()}") from None
+            said = str(error)
+            raise InvalidError(f"invalid --change {text[:200]!r}: {said[:1].lower()}{said[1:]}") from None
     return config
 
 

@@ -23,6 +23,7 @@ from .tar import Entry
 from .unpack import components, set_xattrs, write_content
 
 _SPECIAL = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
+_KNOWN = {tar.FILE, tar.DIRECTORY, tar.SYMLINK, tar.HARDLINK, *_SPECIAL}
 _PRIVILEGE = b"security.capability"
 
 
@@ -82,16 +83,19 @@ class Extractor:
             return
         *above, name = parts
         path = b"/".join(above)
+        owner = self._rules.owner(entry)  # may refuse it, so it comes before anything is removed
         parent = self._open_parent(path)
         if entry.kind in (tar.CHARACTER, tar.BLOCK_DEVICE) and not self._rules.whole:
             self.left_out += 1
             return
+        if entry.kind not in _KNOWN:
+            raise CorruptError(f"it has the unknown type {entry.kind!r}")
         try:
             there: os.stat_result | None = os.stat(name, dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
             there = None
         if entry.kind == tar.DIRECTORY:
-            self._make_directory(entry, parent, name, b"/".join(parts), there)
+            self._make_directory(entry, owner, parent, name, b"/".join(parts), there)
             return
         if there is not None and stat.S_ISDIR(there.st_mode):
             raise InvalidError(f"cannot put a file onto the directory {os.fsdecode(b'/'.join(parts))!r}")
@@ -102,22 +106,20 @@ class Extractor:
         if there is not None:
             os.unlink(name, dir_fd=parent)
         if entry.kind == tar.FILE:
-            self._make_file(entry, parent, name, stream)
+            self._make_file(entry, owner, parent, name, stream)
         elif entry.kind == tar.SYMLINK:
             os.symlink(entry.link, name, dir_fd=parent)
-            os.chown(name, *self._rules.owner(entry), dir_fd=parent, follow_symlinks=False)
+            os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
             os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
-        elif entry.kind in _SPECIAL:
-            self._make_special(entry, parent, name)
         else:
-            raise CorruptError(f"it has the unknown type {entry.kind!r}")
+            self._make_special(entry, owner, parent, name)
 
-    def _make_file(self, entry: Entry, parent: int, name: bytes, stream: Stream) -> None:
+    def _make_file(self, entry: Entry, owner: tuple[int, int], parent: int, name: bytes, stream: Stream) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=parent)
         try:
             write_content(fd, entry, stream)
-            self._describe(fd, entry)
+            self._describe(fd, entry, owner)
             os.utime(fd, ns=(entry.mtime, entry.mtime))
         except BaseException:
             with suppress(OSError):
@@ -128,7 +130,13 @@ class Extractor:
         self.size += entry.size
 
     def _make_directory(
-        self, entry: Entry, parent: int, name: bytes, path: bytes, there: os.stat_result | None
+        self,
+        entry: Entry,
+        owner: tuple[int, int],
+        parent: int,
+        name: bytes,
+        path: bytes,
+        there: os.stat_result | None,
     ) -> None:
         if there is not None and not stat.S_ISDIR(there.st_mode):
             raise InvalidError(f"cannot put a directory onto the file {os.fsdecode(path)!r}")
@@ -138,13 +146,13 @@ class Extractor:
             return
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
-            self._describe(fd, entry)
+            self._describe(fd, entry, owner)
         finally:
             os.close(fd)
         # Set in the end: every file made in it changes its time.
         self._times[path] = entry.mtime
 
-    def _make_special(self, entry: Entry, parent: int, name: bytes) -> None:
+    def _make_special(self, entry: Entry, owner: tuple[int, int], parent: int, name: bytes) -> None:
         kind = _SPECIAL[entry.kind]
         if kind != stat.S_IFIFO and (entry.major > 0xFFF or entry.minor > 0xFFFFF):
             raise CorruptError(f"there is no device {entry.major}:{entry.minor}")
@@ -155,7 +163,7 @@ class Extractor:
             if stat.S_IFMT(os.fstat(fd).st_mode) != kind:
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             held = f"/proc/self/fd/{fd}"
-            os.chown(held, *self._rules.owner(entry))
+            os.chown(held, *owner)
             os.chmod(held, entry.mode & 0o1777)
             os.utime(held, ns=(entry.mtime, entry.mtime))
         finally:
@@ -180,9 +188,9 @@ class Extractor:
         finally:
             os.close(source)
 
-    def _describe(self, fd: int, entry: Entry) -> None:
+    def _describe(self, fd: int, entry: Entry, owner: tuple[int, int]) -> None:
         """Owner, xattrs, mode: in this order, because chown(2) clears capabilities and setuid bits."""
-        os.fchown(fd, *self._rules.owner(entry))
+        os.fchown(fd, *owner)
         kept = {k: v for k, v in entry.xattrs.items() if self._rules.whole or k != _PRIVILEGE}
         if kept:
             set_xattrs(fd, kept)
