@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
@@ -25,9 +28,32 @@ def command(settings: Settings, output: str, container: str) -> int:
         if not output:
             files.export(container, 1)
             return 0
-        from ..engine.files import replace_file
-
-        replace_file(output, lambda fd: files.export(container, fd))
+        _written(output, lambda fd: files.export(container, fd))
     except NotFoundError as error:
         return _fail(str(error), 1)
     return 0
+
+
+def _written(path: str, fill: Callable[[int], None]) -> None:
+    """Let `fill` write to a descriptor; a regular file at `path` appears whole or not at all. Raises HostError."""
+    from ..errors import HostError, NotFoundError
+
+    try:
+        regular = not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode)
+        place = f"{path}.{os.getpid()}.tmp" if regular else path
+        fd = os.open(place, os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if regular else 0), 0o600)
+    except FileNotFoundError:
+        raise NotFoundError(f"the directory of {path!r} does not exist, make it first") from None
+    except OSError as error:
+        raise HostError.of("write", path, error) from None
+    try:
+        fill(fd)
+        if regular:
+            os.rename(place, path)
+    except OSError as error:
+        raise HostError.of("write", path, error) from None
+    finally:
+        os.close(fd)
+        if regular:
+            with suppress(FileNotFoundError):
+                os.unlink(place)

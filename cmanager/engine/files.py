@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
-from attrs import frozen
-
-from ..errors import CmanagerError, ConflictError, HostError, InvalidError, NotFoundError, UnsupportedError
+from ..errors import CmanagerError, ConflictError, UnsupportedError
 from ..linux import inroot
 from ..linux.changes import Change
 from ..linux.layers import decompress
 from ..linux.layers.extract import Extractor, Rules
-from ..linux.layers.pack import Packer, same_id
+from ..linux.layers.pack import same_id
 from ..linux.layers.stream import Direct
-from ..linux.layers.tar import Entry
-from ..linux.layers.write import Writer
 from ..model.container import Container
 from ..model.image import Layer
 from ..oci import defaults
 from ..seams import Commit
-from . import placing
+from . import placing, transfer
 from .inside import Child, Root, Running, Stopped
+from .transfer import Copied
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -36,14 +31,6 @@ _ALIVE = ("running", "paused")
 _HEADER_LIMIT = 64 << 10
 #: Where every container gets a mount, beside its own.
 _MOUNTED = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", *(m.target for m in defaults.default_mounts(0)))
-
-
-@frozen
-class Copied:
-    """What `cp` did. size: bytes in files; left_out: devices, sockets and files of the kernel that were not copied."""
-
-    size: int
-    left_out: int
 
 
 class Files:
@@ -68,7 +55,7 @@ class Files:
         try:
             with self._found(word) as (_, find):
                 child = Child(
-                    find, partial(_send, path=path, out=write, follow=follow, owners=archive, header=True), read
+                    find, partial(transfer.send, path=path, out=write, follow=follow, owners=archive, header=True), read
                 )
                 os.close(write)
                 write = -1
@@ -84,7 +71,7 @@ class Files:
     def stream_out(self, word: str, path: str, out: int, *, follow: bool = False) -> None:
         """Write `path` of a container to the descriptor `out` as a tar archive."""
         with self._found(word) as (_, find):
-            Child(find, partial(_send, path=path, out=out, follow=follow, owners=True, header=False)).result()
+            Child(find, partial(transfer.send, path=path, out=out, follow=follow, owners=True, header=False)).result()
 
     def copy_in(self, word: str, source: str, path: str, *, archive: bool = False, follow: bool = False) -> Copied:
         """Copy `source` on the host to `path` in a container; see `copy_out`.
@@ -99,19 +86,24 @@ class Files:
         read, write = os.pipe()
         try:
             with self._found(word) as (_, find):
-                child = Child(find, partial(_take, read=read, path=path, found=found, archive=archive), write)
+                child = Child(find, partial(transfer.take, read=read, path=path, found=found, archive=archive), write)
                 os.close(read)
                 read = -1
+                failed: CmanagerError | None = None
                 try:
-                    failed = self._pack(found, write)
+                    failed = transfer.give(found, write)
                     os.close(write)
                     write = -1
-                    answer = child.result()
+                    done = Copied(**child.result())
+                except CmanagerError:
+                    # A file of ours that cannot be read is why the other end found its archive cut short.
+                    if failed is None:
+                        raise
                 finally:
                     child.end()
                 if failed is not None:
                     raise failed
-                return Copied(**answer)
+                return done
         finally:
             os.close(found.fd)
             for fd in (read, write):
@@ -121,7 +113,9 @@ class Files:
     def stream_in(self, word: str, source: int, path: str, *, archive: bool = False) -> Copied:
         """Unpack the tar archive from the descriptor `source`, plain or compressed, in the directory `path`."""
         with self._found(word) as (_, find):
-            return Copied(**Child(find, partial(_take, read=source, path=path, found=None, archive=archive)).result())
+            return Copied(
+                **Child(find, partial(transfer.take, read=source, path=path, found=None, archive=archive)).result()
+            )
 
     # -- diff, export ----------------------------------------------------------------------------------------------
 
@@ -137,7 +131,7 @@ class Files:
     def export(self, word: str, out: int) -> None:
         """Write a container's root file system to the descriptor `out` as one tar archive, without what is mounted."""
         with self._found(word, mounted=False) as (_, find):
-            Child(find, partial(_export, out=out)).result()
+            Child(find, partial(transfer.export, out=out)).result()
 
     def committing(self, container: Container) -> tuple[Commit, tuple[Layer, ...]]:
         """The storage of a container, which can tell changes, and its layers; UnsupportedError when it cannot."""
@@ -157,7 +151,7 @@ class Files:
                 directory, base = placing.destination(root, _absolute(target), **header)
             finally:
                 os.close(root)
-            rules = Rules(_owner(same_id, own=(os.geteuid(), os.getegid()), keep=archive), whole=archive)
+            rules = Rules(transfer.owner(same_id, own=(os.geteuid(), os.getegid()), keep=archive), whole=archive)
             extractor = Extractor(directory, rules)
             try:
                 extractor.run(Direct(decompress.plain(read, "the container")), base, rename=not header["content"])
@@ -173,19 +167,6 @@ class Files:
                 child.result()
             raise
         return Copied(extractor.size, extractor.left_out + child.result()["left_out"])
-
-    def _pack(self, found: placing.Source, write: int) -> CmanagerError | None:
-        writer = Writer(write)
-        try:
-            Packer(writer).tree(found.fd, _entry_name(found))
-            writer.finish()
-        except BrokenPipeError:
-            return None  # the other side says why it stopped
-        except CmanagerError as error:
-            return error
-        except OSError as error:
-            return HostError.of("read", os.fsdecode(found.name), error)
-        return None
 
     @contextmanager
     def settled(self, word: str) -> Iterator[Container]:
@@ -229,67 +210,6 @@ def mountpoints(container: Container) -> frozenset[str]:
     return frozenset((*_MOUNTED, *(mount.target for mount in container.request.mounts)))
 
 
-def _send(root: Root, path: str, out: int, *, follow: bool, owners: bool, header: bool) -> dict[str, Any]:
-    """In the child: pack what `path` means. owners: whether they matter; header: say first what it is."""
-    found = placing.source(root.fd, path, follow=follow)
-    info = os.fstat(found.fd)
-    if info.st_dev in root.foreign:
-        raise InvalidError(f"{path!r} shows the kernel's state, which is nothing to copy: read it with exec")
-    if header:
-        what = {"name": os.fsdecode(found.name), "directory": found.directory, "content": found.content}
-        os.write(out, json.dumps(what).encode() + b"\n")
-    writer = Writer(out)
-    packer = Packer(writer, root.outward if owners else _nobody, root.foreign, root.alive)
-    return _packed(writer, packer, found.fd, _entry_name(found), path)
-
-
-def _export(root: Root, out: int) -> dict[str, Any]:
-    writer = Writer(out)
-    return _packed(writer, Packer(writer, root.outward, root.foreign, root.alive), root.fd, b"", "/")
-
-
-def _packed(writer: Writer, packer: Packer, fd: int, name: bytes, path: str) -> dict[str, Any]:
-    try:
-        packer.tree(fd, name)
-        writer.finish()
-    except BrokenPipeError:
-        raise CmanagerError("whoever read the archive has left") from None
-    except OSError as error:
-        raise HostError.of("copy", path, error) from None
-    return {"left_out": packer.left_out}
-
-
-def _take(root: Root, read: int, path: str, found: placing.Source | None, *, archive: bool) -> dict[str, Any]:
-    """In the child: unpack what comes to `path`. found: what it is, None for a stream that a person gave."""
-    if found is None:
-        directory, base = placing.directory(root.fd, path), b""
-        pieces = decompress.streamed(read, "the archive")
-    else:
-        directory, base = placing.destination(
-            root.fd, path, os.fsdecode(found.name), directory=found.directory, content=found.content
-        )
-        pieces = decompress.plain(read, "the host")
-    own = (root.inward(0), root.inward(0))
-    extractor = Extractor(directory, Rules(_owner(root.inward, own=own, keep=archive), archive, root.alive))
-    stream = Direct(pieces)
-    extractor.run(stream, base, rename=found is not None and not found.content)
-    # A program that writes into our stdin must not die of a closed pipe because it pads its archive.
-    stream.finish()
-    return attrs.asdict(Copied(extractor.size, extractor.left_out))
-
-
-def _nobody(number: int) -> int:
-    return 0
-
-
-def _owner(mapped: Callable[[int], int], *, own: tuple[int, int], keep: bool) -> Callable[[Entry], tuple[int, int]]:
-    return lambda entry: (mapped(entry.uid), mapped(entry.gid)) if keep else own
-
-
-def _entry_name(found: placing.Source) -> bytes:
-    return b"." if found.content else found.name
-
-
 def _read_header(fd: int) -> dict[str, Any]:
     line = b""
     while not line.endswith(b"\n"):
@@ -312,26 +232,3 @@ def _stopped(fd: int) -> bool:
 def _absolute(path: str) -> str:
     """A path of the caller's, with the slash or dot at its end that means something."""
     return path if path.startswith("/") else f"{os.getcwd()}/{path}"
-
-
-def replace_file(path: str, fill: Callable[[int], None]) -> None:
-    """Let `fill` write to a descriptor; a regular file at `path` appears whole or not at all. Raises HostError."""
-    try:
-        regular = not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode)
-        place = f"{path}.{os.getpid()}.tmp" if regular else path
-        fd = os.open(place, os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if regular else 0), 0o600)
-    except FileNotFoundError:
-        raise NotFoundError(f"the directory of {path!r} does not exist, make it first") from None
-    except OSError as error:
-        raise HostError.of("write", path, error) from None
-    try:
-        fill(fd)
-        if regular:
-            os.rename(place, path)
-    except OSError as error:
-        raise HostError.of("write", path, error) from None
-    finally:
-        os.close(fd)
-        if regular:
-            with suppress(FileNotFoundError):
-                os.unlink(place)
