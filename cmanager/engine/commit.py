@@ -31,8 +31,8 @@ def commit(
     author: str,
     message: str,
     pause: bool,
-) -> Image:
-    """Store the image of container `word` with one layer more: what it changed; returns it.
+) -> tuple[Container, Image]:
+    """Store the image of container `word` with one layer more: what it changed; returns both.
 
     reference: its name, None for none; changes: instructions of a Dockerfile ("ENV A=b"); pause: stop a running
     container's processes while its files are read. Raises InvalidError for an instruction that is none and
@@ -54,7 +54,7 @@ def commit(
                 except OSError as error:
                     raise HostError.of("write a layer to", engine.paths.root, error) from None
             about = Authorship(_now(), " ".join(container.argv), author, message)
-            return images.extend(base.digest, spool, config, about, reference)
+            return container, images.extend(base.digest, spool, config, about, reference)
 
 
 def configuration(request: RunRequest, image: ImageConfig) -> ImageConfig:

@@ -284,8 +284,8 @@ class Engine:
         """Make an image of a container's files and configuration; see `commit.commit`."""
         from .commit import commit
 
-        image = commit(self, word, reference, changes=changes, author=author, message=message, pause=pause)
-        self._announce("commit", self.inspect(word), imageID=image.id)
+        container, image = commit(self, word, reference, changes=changes, author=author, message=message, pause=pause)
+        self._announce("commit", container, imageID=image.id)
         return image
 
     def push(self, name: str, progress: Progress = silent) -> str:

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from ..errors import CmanagerError, ConflictError, UnsupportedError
 from ..linux import inroot
 from ..linux.changes import Change
@@ -195,6 +197,9 @@ class Files:
                 return
             storage = self._engine.plugins.get("storage", container.providers.storage)
             parts = storage.prepare(container.id, self._layers(container))
+            if container.request.read_only:
+                first = attrs.evolve(parts[0], options=(*parts[0].options, "ro"))
+                parts = (first, *parts[1:])
             binds = tuple(m for m in container.request.mounts if mounted and m.is_bind and m.source.startswith("/"))
             scratch = f"{paths.run_root}/waiters"
             yield container, Stopped(parts, binds, scratch, container.user_map)

@@ -23,6 +23,7 @@ from ..linux.mounts import Mount
 from ..linux.process import Process
 from ..supervisor import rootfs
 
+_NOBODY = 65534  # /proc/sys/kernel/overflowuid
 #: File systems that show the kernel's state rather than files: cp leaves their content out.
 _KERNEL = {
     *("proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "securityfs", "debugfs", "tracefs", "bpf", "pstore"),
@@ -55,13 +56,11 @@ class Root:
         return self.user_map[0] + number
 
     def outward(self, number: int) -> int:
-        """The id inside of a host's id; InvalidError for one that has none."""
+        """The id inside of a host's id; the kernel's overflow id, as inside, for one that has none."""
         if self.user_map is None:
             return number
         first, count = self.user_map
-        if not first <= number < first + count:
-            raise InvalidError(f"a file belongs to host id {number}, which is none in the container's user namespace")
-        return number - first
+        return number - first if first <= number < first + count else _NOBODY
 
 
 @frozen
@@ -138,7 +137,7 @@ class Stopped:
                     mounts.make(bind, fd)
                 except OSError as error:
                     raise HostError.of(f"mount {bind.source} on", bind.target, error) from None
-        return Root(fd, frozenset(), lambda: None, self.user_map)
+        return Root(fd, _kernel_devices(os.getpid()), lambda: None, self.user_map)
 
 
 class Child:

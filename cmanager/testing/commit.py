@@ -154,6 +154,12 @@ class CommitSuite:
         """A directory whose mode or owner alone changed is told."""
         assert change(lambda root: os.chmod(root / "opt/a", 0o700)) == ["C /opt", "C /opt/a"]
 
+    def test_depth(self, provider: Any, layers: tuple[Layer, ...], change: Any) -> None:
+        """Deep trees are told, those that no layer may hold are refused."""
+        assert len(change(lambda root: (root / "/".join("d" * 250)).mkdir(parents=True))) == 250
+        with pytest.raises(UnsupportedError, match="256 directories deep"):
+            change(lambda root: (root / "/".join("e" * 300)).mkdir(parents=True))
+
     def test_mount_points_are_no_changes(self, change: Any) -> None:
         """Empty files and directories that a start makes to mount on are not the container's doing."""
 

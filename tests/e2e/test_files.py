@@ -295,6 +295,20 @@ def test_volumes_and_tmpfs_are_seen(cli: Cli, tmp_path: Path) -> None:
     assert cli.ok("diff", "box") == ""
 
 
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_a_read_only_container_takes_no_files(cli: Cli, host: Path, state: str) -> None:
+    options = ("--read-only", "--tmpfs", "/t")
+    cli.ok("run", "-d", "--name", "box", "--network", "none", *options, *SLEEP)
+    if state == "stopped":
+        cli.ok("kill", "box")
+        cli.ok("wait", "box")
+    else:
+        cli.ok("cp", str(host / "file"), "box:/t")
+    refused = cli("cp", str(host / "file"), "box:/etc")
+    assert refused.returncode == 125
+    assert "read-only" in refused.stderr
+
+
 def test_the_kernels_files_are_no_files(cli: Cli, tmp_path: Path) -> None:
     cli.ok("run", "-d", "--name", "box", "--network", "none", *SLEEP)
     refused = cli("cp", "box:/proc/1/environ", str(tmp_path))
