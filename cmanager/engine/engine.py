@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -18,7 +18,7 @@ from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
 from ..oci import execution, signals, spec
 from ..plugins import Plugins, load_config
-from ..seams import Exec
+from ..seams import Exec, Push
 from ..state import Paths, Store
 from ..state.journal import Entry, Journal
 from ..supervisor import attach, etc, launch, steps
@@ -34,6 +34,9 @@ from .reconcile import Reconciler
 from .session import Session
 from .usage import DiskUsage, Size
 from .volumes import NamedVolumes
+
+if TYPE_CHECKING:
+    from .files import Files
 
 
 def silent(event: PullEvent) -> None:
@@ -319,6 +322,46 @@ class Engine:
         if container is None:
             raise NotFoundError(f"no such container: {word}, see `cmanager ps -a`")
         return container
+
+    def inspect_locked(self, id: str) -> Container:
+        """The same for a caller that holds the container's lock."""
+        container = self._reconciler.settle_locked(self.store.load(id))
+        if container is None:
+            raise NotFoundError(f"no such container: {id[:12]}, see `cmanager ps -a`")
+        return container
+
+    @property
+    def files(self) -> Files:
+        """The verbs that touch containers' files: `copy_in`, `copy_out`, `changes`, `export`."""
+        from .files import Files  # only those verbs pay for it
+
+        return Files(self)
+
+    def commit(
+        self,
+        word: str,
+        reference: Reference | None = None,
+        *,
+        changes: tuple[str, ...] = (),
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container's files and configuration; see `commit.commit`."""
+        from .commit import commit
+
+        container, image = commit(self, word, reference, changes=changes, author=author, message=message, pause=pause)
+        self._announce("commit", container, imageID=image.id)
+        return image
+
+    def push(self, name: str, progress: Progress = silent) -> str:
+        """Put a stored image into the registry that `pull` fetches from; returns its manifest digest."""
+        images = self.images
+        if not isinstance(images, Push):
+            raise UnsupportedError(f"image plugin {self.plugins.default('image')!r} cannot push")
+        digest = images.push(Reference.parse(name), progress)
+        self.announcer.image("push", digest, name)
+        return digest
 
     def wait(self, word: str) -> int:
         """Block until the container does not run any more; returns its exit code."""

@@ -31,7 +31,7 @@ def write_atomic(path: str, content: bytes, *, durable: bool = False, mode: int 
         sync_directory(os.path.dirname(path))
 
 
-def write_all(fd: int, content: bytes | memoryview) -> None:
+def write_all(fd: int, content: bytes | bytearray | memoryview) -> None:
     """write(2) until all is written."""
     view = memoryview(content)
     while view:

@@ -16,6 +16,8 @@ from . import syscalls
 from .syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
 
 _RESOLVE = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+_BENEATH = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+_LINKS = 40  # what the kernel follows in one path (path_resolution(7))
 
 
 def open_root(path: str) -> int:
@@ -26,6 +28,36 @@ def open_root(path: str) -> int:
 def open_in(root: int, path: str | bytes, flags: int, mode: int = 0) -> int:
     """openat2 of `path` under `root`; raises OSError. The caller closes the descriptor."""
     return syscalls.openat2(root, path or ".", flags, mode=mode, resolve=_RESOLVE)
+
+
+def locate(root: int, path: str | bytes) -> tuple[int, bytes]:
+    """Where a file at `path` is, or would be made: its directory (O_PATH, the caller closes it) and its name there.
+
+    Links in the last component are followed too, inside the root, so the name is none, or nothing. Raises OSError.
+    """
+    text = b"/" + os.fsencode(path)
+    for _ in range(_LINKS):
+        above, _, name = text.rstrip(b"/").rpartition(b"/")
+        if name in (b"", b".", b".."):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), os.fsdecode(path))
+        directory = open_in(root, above or b"/", os.O_PATH | os.O_DIRECTORY)
+        try:
+            target = os.readlink(name, dir_fd=directory)
+        except FileNotFoundError:
+            return directory, name
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return directory, name
+            os.close(directory)
+            raise
+        os.close(directory)
+        text = target if target.startswith(b"/") else above + b"/" + target
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fsdecode(path))
+
+
+def open_beneath(directory: int, path: bytes, flags: int) -> int:
+    """openat2 of `path` below `directory` with no link anywhere on the way (ELOOP); raises OSError."""
+    return syscalls.openat2(directory, path or b".", flags, resolve=_BENEATH)
 
 
 def exists(root: int, path: str | bytes) -> bool:

@@ -95,10 +95,13 @@ PR_SET_DUMPABLE: Final = 4
 PR_CAPBSET_DROP: Final = 24
 PR_SET_KEEPCAPS: Final = 8
 PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_SECUREBITS: Final = 28
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_RAISE: Final = 2
 PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+
+SECBIT_NO_SETUID_FIXUP: Final = 0x4
 
 _SECCOMP_SET_MODE_FILTER = 1
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -261,6 +264,16 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
         *(effective >> high, permitted >> high, inheritable >> high),
     )
     _wrapped("capset", header, data, path="capset")
+
+
+def set_file_ids(uid: int, gid: int) -> None:
+    """setfsuid(2) and setfsgid(2) for the calling thread; they report no error, so the result is read back."""
+    no_id = ctypes.c_int(-1)
+    for name, number in (("setfsgid", gid), ("setfsuid", uid)):
+        function = getattr(_libc, name)
+        function(ctypes.c_uint(number))
+        if function(no_id) != number:
+            raise OSError(1, os.strerror(1), f"{name} {number}")
 
 
 def sethostname(name: str) -> None:

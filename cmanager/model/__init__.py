@@ -4,6 +4,7 @@ Part of the author API. Everything here can be written as JSON and read back (`c
 another process.
 """
 
+from ..linux.changes import Change
 from ..linux.mounts import Mount
 from ..linux.process import Process
 from .container import (
@@ -20,7 +21,7 @@ from .container import (
     Status,
     Ulimit,
 )
-from .image import Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
+from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer
 from .plugin import Amendment, Context, Event, Provider
@@ -30,8 +31,10 @@ from .volume import Volume, VolumeMount
 __all__ = [
     "Amendment",
     "Attachment",
+    "Authorship",
     "Bundle",
     "Cgroup",
+    "Change",
     "Check",
     "Container",
     "Context",

@@ -112,6 +112,16 @@ class Image:
 
 
 @frozen
+class Authorship:
+    """What an image's history says of a layer. created: RFC 3339; created_by: a command; author, comment: text."""
+
+    created: str
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+
+
+@frozen
 class ImageEntry:
     """An image under one of its names. reference: "" for an image that lost its last tag."""
 

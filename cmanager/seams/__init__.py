@@ -9,11 +9,11 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 * Several processes call at the same time; a provider locks what it shares, never across a wait for a person.
 """
 
-from .image import Images, Registry
+from .image import Images, Import, Push, Registry
 from .limiter import Limiter
 from .network import Network
 from .runtime import Exec, Runtime
-from .storage import Storage, Volumes
+from .storage import Commit, Storage, Volumes
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
 API = 1
@@ -27,4 +27,18 @@ SEAMS = {
     "runtime": ("cmanager_runtimes", Runtime),
 }
 
-__all__ = ["API", "SEAMS", "Exec", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage", "Volumes"]
+__all__ = [
+    "API",
+    "SEAMS",
+    "Commit",
+    "Exec",
+    "Images",
+    "Import",
+    "Limiter",
+    "Network",
+    "Push",
+    "Registry",
+    "Runtime",
+    "Storage",
+    "Volumes",
+]

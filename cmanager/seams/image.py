@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from ..model.image import Image, ImageEntry, Progress, Reference
+from ..model.image import Authorship, Image, ImageConfig, ImageEntry, Progress, Reference
 
 
 @runtime_checkable
@@ -75,5 +75,36 @@ class Registry(Protocol):
 
         Raises NotFoundError for an unknown recipe, naming the nearest; UnsupportedError when a tool is missing,
         naming the package. An image appears whole or not at all.
+        """
+        ...
+
+
+@runtime_checkable
+class Import(Protocol):
+    """Optional: an image provider that can store an image made here."""
+
+    def extend(
+        self, base: str, layer: int, config: ImageConfig, about: Authorship, reference: Reference | None
+    ) -> Image:
+        """Store the image `base` with one more layer and another configuration, tag it, return it.
+
+        base: manifest digest of a stored image; layer: descriptor of a regular file that holds the uncompressed tar,
+        read from its beginning; it stays the caller's. config: replaces the base's execution parameters; what an
+        ImageConfig does not know is kept. reference: the name it gets, taken from whoever had it, None for none: then
+        `collect` removes it once no container uses it. Equal arguments give equal digests. Raises NotFoundError,
+        CorruptError for a layer that would be refused as a bomb when it is unpacked, HostError; nothing is tagged then.
+        """
+        ...
+
+
+@runtime_checkable
+class Push(Protocol):
+    """Optional: an image provider that can put stored images where `pull` finds them."""
+
+    def push(self, reference: Reference, progress: Progress) -> str:
+        """Copy the stored image called `reference` to its repository, under its tag; returns the manifest digest.
+
+        What the tag meant there before is replaced in one step. Blobs that are there are not copied again. Raises
+        NotFoundError, InvalidError for a name with a digest, CorruptError when a stored blob has rotted, HostError.
         """
         ...

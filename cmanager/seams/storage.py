@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from ..linux.changes import Change
 from ..linux.mounts import Mount
 from ..model.image import Layer
 from ..model.volume import Volume
@@ -82,4 +83,41 @@ class Volumes(Protocol):
 
     def volume_usage(self, name: str) -> int:
         """Bytes that the volume's files take on disk; 0 when there is none of that name."""
+        ...
+
+
+@runtime_checkable
+class Commit(Protocol):
+    """Optional: a storage provider that can tell what a container changed, running or not.
+
+    layers: those that the container was prepared with; user_map: (first host id, count) of its user namespace, by which
+    owners of what it wrote may be shifted on disk, None without one; mountpoints: absolute paths inside where something
+    is mounted on start: empty files and directories that exist only for that are no changes. Both methods only read,
+    follow no link, and stay inside whatever the container does meanwhile; what changes while they read may be missing.
+    Raise NotFoundError for an id that was not prepared, HostError, UnsupportedError for what cannot be told.
+    """
+
+    def changes(
+        self, id: str, layers: tuple[Layer, ...], user_map: tuple[int, int] | None, mountpoints: frozenset[str]
+    ) -> tuple[Change, ...]:
+        """Every path that was added, changed or deleted, sorted; directories on the way to one count as changed.
+
+        Work grows with what the container wrote (overlay) or with all its files (vfs).
+        """
+        ...
+
+    def layer(
+        self,
+        id: str,
+        layers: tuple[Layer, ...],
+        user_map: tuple[int, int] | None,
+        mountpoints: frozenset[str],
+        out: int,
+    ) -> None:
+        """Write the same to the descriptor `out` as an uncompressed tar (OCI image-spec, layer.md).
+
+        Prepared on top of `layers`, it shows what the container shows. Owners are those inside. Equal changes give
+        equal bytes. Also raises UnsupportedError for a name or file that no layer can hold, ConflictError when a file
+        is cut while it is read; OSError of `out` escapes as it is. What was written then is of no use.
+        """
         ...

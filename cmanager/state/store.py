@@ -219,8 +219,6 @@ class Store:
 
     def _acquire(self, held: ExitStack, id: str, wait: bool) -> int:
         path = f"{self.paths.run_root}/locks/{id}"
-        if not os.path.isdir(os.path.dirname(path)):
-            self.initialise()  # the first command after a reboot
         while True:
             with ExitStack() as attempt:
                 try:

@@ -64,7 +64,11 @@ class Life:
         directory = self.bundle.path
         self.steps = [
             Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(directory)),
-            Step("fill", "fill new volumes from the image", lambda: volumes.attach(launch, directory)),
+            Step(
+                "fill",
+                "fill new volumes from the image",
+                lambda: volumes.attach(attrs.evolve(launch, container=container), directory),
+            ),
             Step("bundle", "write its OCI configuration", self._write_bundle, takes=("fill",)),
             Step("create", "create it", self._create, lambda: self.runtime.delete(container.id)),
             Step("start", "execute its program", self._start),

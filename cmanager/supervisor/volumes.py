@@ -68,10 +68,10 @@ def attach(launch: Launch, directory: str) -> tuple[Mount, ...]:
             try:
                 if fresh or os.path.exists(_filled(volume)):
                     fill(volume, root if fresh else -1, use.target, first)
-                source = _source(volume, use, f"{directory}/mapped-{number}", launch.namespaces.get("user", ""))
+                place = source(volume, use, f"{directory}/mapped-{number}", launch.namespaces.get("user", ""))
             except OSError as error:
                 raise HostError.of(f"attach volume {volume.name} for", use.target, error) from None
-            found.append(Mount("bind", source, use.target, ("bind", *DEFAULT_OPTIONS, *use.options, "rprivate")))
+            found.append(Mount("bind", place, use.target, ("bind", *DEFAULT_OPTIONS, *use.options, "rprivate")))
     finally:
         os.close(root)
     return tuple(found)
@@ -145,7 +145,7 @@ def _move_in(volume: Volume) -> None:
     files.remove_tree(filled)
 
 
-def _source(volume: Volume, use: VolumeMount, place: str, userns: str) -> str:
+def source(volume: Volume, use: VolumeMount, place: str, userns: str) -> str:
     """A path that shows what is to be bound: the volume itself, or `place`, where a copy of its mount hangs."""
     if not use.subpath and not userns:
         return volume.mountpoint

@@ -56,28 +56,39 @@ class Blobs:
         seen: called with the number of bytes so far. After a failure nothing is left but what a killed process leaves
         in `incoming`.
         """
-        final = self.path(digest)
+        self.path(digest)
+
+        def copy(target: int) -> str:
+            _copy(source, target, digest, size, seen)
+            return digest
+
+        self.make(copy)
+
+    def make(self, fill: Callable[[int], str]) -> str:
+        """Store what `fill` writes to a descriptor; it returns its digest, and so does this. Failures as in `add`."""
         # Not the pid: processes of several pid namespaces, and threads, may share this directory.
-        temporary = f"{self._directory}/incoming/{digest[7:]}.{os.urandom(8).hex()}"
+        temporary = f"{self._directory}/incoming/{os.urandom(16).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            for directory in (os.path.dirname(temporary), os.path.dirname(final)):
+            for directory in (f"{self._directory}/incoming", f"{self._directory}/sha256"):
                 if not os.path.isdir(directory):
                     os.makedirs(directory, mode=0o700, exist_ok=True)
                     files.sync_directory(self._directory)
             target = os.open(temporary, flags, 0o600)
             try:
-                _copy(source, target, digest, size, seen)
+                digest = fill(target)
                 os.fsync(target)
             finally:
                 os.close(target)
+            final = self.path(digest)
             os.rename(temporary, final)
             files.sync_directory(os.path.dirname(final))
         except OSError as error:
-            raise HostError.of("store blob", final, error) from None
+            raise HostError.of("store blob in", self._directory, error) from None
         finally:
             with suppress(OSError):
                 os.unlink(temporary)
+        return digest
 
     def keep(self, digests: Iterable[str]) -> int:
         """Remove every other blob and what killed processes left; bytes freed. Nobody may be adding meanwhile."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from cmanager.errors import ConflictError, CorruptError, InvalidError, NotFoundError, UnsupportedError
-from cmanager.model import Image, ImageEntry, Progress, PullEvent, Reference
+from cmanager.model import Authorship, Image, ImageConfig, ImageEntry, Progress, PullEvent, Reference
 
 from . import documents
 from .blobs import Blobs, sha256
@@ -130,6 +130,34 @@ class LayerImages:
 
         built = build.build(names, self._registry.recipes, self._registry.directory, progress)
         return tuple(entry for entry in self.repositories() if entry.reference in built)
+
+    def extend(
+        self, base: str, layer: int, config: ImageConfig, about: Authorship, reference: Reference | None
+    ) -> Image:
+        """See `cmanager.seams.Import.extend`."""
+        from . import extend
+
+        if reference is not None and reference.digest:
+            raise InvalidError(f"{reference} cannot be a name: it has a digest")
+        with self._catalogue.locked(_PULLING, shared=True):
+            image = self._load(extend.extend(self._blobs, base, layer, config, about))
+            with self._catalogue.changing() as names:
+                names.images[image.digest] = image.id
+                if reference is not None:
+                    names.tags[_name(reference)] = image.digest
+        return image
+
+    def push(self, reference: Reference, progress: Progress) -> str:
+        """See `cmanager.seams.Push.push`."""
+        from . import push
+
+        if reference.digest:
+            raise InvalidError(f"{reference} cannot be pushed: give a name and a tag")
+        # Like a pull it keeps blobs from being removed.
+        with self._catalogue.locked(_PULLING, shared=True):
+            image = self.resolve(_name(reference))
+            push.push(self._blobs, image, reference, self._registry.directory, progress)
+        return image.digest
 
     def _fetch(self, layout: Layout, wanted: Descriptor, progress: Progress) -> None:
         """Store every blob of an image, documents first."""

@@ -22,7 +22,8 @@ _PLACE = ".building"
 @contextmanager
 def workshop(registry: str, name: str) -> Iterator[Workshop]:
     """Have the place, waiting for another builder; what was made and not published is gone afterwards."""
-    place = f"{registry}/{_PLACE}/{name}"
+    # Flat: the place of `a/b` must not lie in that of `a`.
+    place = f"{registry}/{_PLACE}/{name.replace('/', '%')}"
     os.makedirs(os.path.dirname(place), mode=0o755, exist_ok=True)
     with locked(f"{place}.lock"):
         remove_tree(place)
@@ -56,10 +57,20 @@ class Workshop:
         self.keep(digest)
         return Descriptor(digest, len(content), media_type)
 
-    def publish(self, manifest: Descriptor, tag: str) -> None:
-        """Let `tag` mean this manifest in one step, durably; blobs that no tag needs any more go."""
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the repository has this blob already, by its size."""
+        try:
+            return os.stat(Layout(self._target).path(blob.digest)).st_size == blob.size
+        except FileNotFoundError:
+            return False
+
+    def publish(self, manifest: Descriptor, tag: str, architecture: str = "") -> None:
+        """Let `tag` mean this manifest in one step, durably; blobs that no tag needs any more go.
+
+        architecture: that of the image, "" for this machine's.
+        """
         layout, blobs = Layout(self._target), f"{self._target}/blobs/sha256"
-        platform = {"architecture": documents.architecture(), "os": "linux"}
+        platform = {"architecture": architecture or documents.architecture(), "os": "linux"}
         entry = {**plain(manifest), "platform": platform, "annotations": {documents.REF_NAME: tag}}
         os.makedirs(blobs, mode=0o755, exist_ok=True)
         made = os.listdir(self._place)

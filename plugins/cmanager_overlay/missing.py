@@ -14,6 +14,7 @@ import stat
 
 from cmanager.errors import CorruptError, UnsupportedError
 from cmanager.linux import inroot
+from cmanager.linux.layers.whiteouts import is_whiteout
 
 _OPAQUE = "trusted.overlay.opaque"
 
@@ -62,6 +63,39 @@ class Stack:
         finally:
             os.close(root)
 
+    def open(self, path: bytes) -> int | None:
+        """The file that the layers show at `path` (O_PATH, itself if it is a link), a directory as the layer has it
+        that describes it; None where there is none. The caller closes it. Raises OSError."""
+        text = os.fsdecode(path)
+        parent = text.rpartition("/")[0]
+        for number in self._merge(parent):
+            info = self._look(number, text)
+            if info is not None:
+                if is_whiteout(info):
+                    return None
+                described = self._source(text) if stat.S_ISDIR(info.st_mode) else number
+                root = self._root(number if described is None else described)
+                return inroot.open_in(root, text, os.O_PATH | os.O_NOFOLLOW)
+            if self._is_opaque(number, parent):
+                break
+        return None
+
+    def names(self, path: bytes) -> set[bytes]:
+        """What the layers show in the directory at `path`; raises OSError."""
+        text = os.fsdecode(path)
+        shown: dict[bytes, bool] = {}
+        for number in self._merge(text):
+            fd = inroot.open_in(self._root(number), text, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                for name in os.listdir(fd):
+                    info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    shown.setdefault(os.fsencode(name), not is_whiteout(info))
+                if is_opaque(fd):
+                    break
+            finally:
+                os.close(fd)
+        return {name for name, visible in shown.items() if visible}
+
     def _is_wrong(self, path: str) -> bool:
         """Whether overlayfs would show `path` as a layer has it that does not describe it, though another one does."""
         merged = self._merge(path)
@@ -95,8 +129,7 @@ class Stack:
         return found
 
     def _refuse(self, number: int, path: str, info: os.stat_result, above: list[int]) -> None:
-        whiteout = stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
-        if not whiteout and above and all(path in self._missing[n] for n in above):
+        if not is_whiteout(info) and above and all(path in self._missing[n] for n in above):
             raise UnsupportedError(
                 f"layer {os.path.basename(self._layers[above[-1]])} writes below {path[:200]!r}, which is no directory "
                 f"in layer {os.path.basename(self._layers[number])}: overlay cannot follow it there, use storage vfs"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
-from cmanager.errors import HostError, InvalidError, UnsupportedError
+from cmanager.errors import HostError, InvalidError, NotFoundError, UnsupportedError
+from cmanager.linux.changes import Change
 from cmanager.linux.layers import Bounds, Claim, Overlay, Store, unpack
 from cmanager.linux.mounts import Mount
 from cmanager.linux.volumes.store import VolumeStore
@@ -15,6 +19,9 @@ from cmanager.model.names import ID
 from cmanager.model.volume import Volume
 
 from .missing import Stack, is_opaque
+
+if TYPE_CHECKING:
+    from cmanager.linux.layers.compare import Comparison
 
 _MOST_LAYERS = 500  # OVL_MAX_STACK
 _LONGEST_OPTION = 255  # fsconfig(2)
@@ -82,6 +89,38 @@ class OverlayStorage:
 
     def volume_usage(self, name: str) -> int:
         return self._volumes.usage(name)
+
+    def changes(
+        self, id: str, layers: tuple[Layer, ...], user_map: tuple[int, int] | None, mountpoints: frozenset[str]
+    ) -> tuple[Change, ...]:
+        with self._comparison(id, layers, user_map, mountpoints) as comparison:
+            return comparison.changes()
+
+    def layer(
+        self,
+        id: str,
+        layers: tuple[Layer, ...],
+        user_map: tuple[int, int] | None,
+        mountpoints: frozenset[str],
+        out: int,
+    ) -> None:
+        with self._comparison(id, layers, user_map, mountpoints) as comparison:
+            comparison.layer(out)
+
+    @contextmanager
+    def _comparison(
+        self, id: str, layers: tuple[Layer, ...], user_map: tuple[int, int] | None, mountpoints: frozenset[str]
+    ) -> Iterator[Comparison]:
+        from cmanager.linux.layers.compare import Comparison, Upper  # no start needs it
+
+        upper = f"{self._store.home(_check_id(id))}/upper"
+        if not os.path.isdir(upper):
+            raise NotFoundError(f"storage overlay has nothing of container {id[:12]}")
+        stack = Stack([self._store.layer(_key(layer)) for layer in reversed(_distinct(layers))])
+        try:
+            yield Comparison(upper, Upper(), stack, user_map, mountpoints)
+        finally:
+            stack.close()
 
     def _unpack(self, layers: tuple[Layer, ...]) -> None:
         for layer in layers:

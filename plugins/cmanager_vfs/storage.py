@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from cmanager.errors import InvalidError
+from cmanager.errors import InvalidError, NotFoundError
+from cmanager.linux.changes import Change
 from cmanager.linux.layers import Apply, Bounds, Claim, Store, unpack
 from cmanager.linux.mounts import Mount
 from cmanager.linux.volumes.store import VolumeStore
@@ -18,6 +22,9 @@ from cmanager.model.names import ID
 from cmanager.model.volume import Volume
 
 from .copy import copy_tree
+
+if TYPE_CHECKING:
+    from cmanager.linux.layers.compare import Comparison
 
 
 @frozen
@@ -81,6 +88,41 @@ class VfsStorage:
 
     def volume_usage(self, name: str) -> int:
         return self._volumes.usage(name)
+
+    def changes(
+        self, id: str, layers: tuple[Layer, ...], user_map: tuple[int, int] | None, mountpoints: frozenset[str]
+    ) -> tuple[Change, ...]:
+        """See `cmanager.seams.storage.Commit`; as in Docker, a file with another content and the same size and time
+        goes unnoticed."""
+        with self._comparison(id, layers, user_map, mountpoints) as comparison:
+            return comparison.changes()
+
+    def layer(
+        self,
+        id: str,
+        layers: tuple[Layer, ...],
+        user_map: tuple[int, int] | None,
+        mountpoints: frozenset[str],
+        out: int,
+    ) -> None:
+        with self._comparison(id, layers, user_map, mountpoints) as comparison:
+            comparison.layer(out)
+
+    @contextmanager
+    def _comparison(
+        self, id: str, layers: tuple[Layer, ...], user_map: tuple[int, int] | None, mountpoints: frozenset[str]
+    ) -> Iterator[Comparison]:
+        from cmanager.linux.layers.compare import Comparison, Plain, Whole  # no start needs it
+
+        rootfs = f"{self._store.home(_check_id(id))}/rootfs"
+        if not os.path.isdir(rootfs):
+            raise NotFoundError(f"storage vfs has nothing of container {id[:12]}")
+        chains = _chains(layers)
+        plain = Plain(f"{self._store.layer(chains[-1].key)}/fs" if chains else None)
+        try:
+            yield Comparison(rootfs, Whole(), plain, user_map, mountpoints)
+        finally:
+            plain.close()
 
     def _fill(self, chains: tuple[_Chain, ...], claim: Claim) -> None:
         for chain in chains:

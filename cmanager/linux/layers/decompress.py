@@ -58,6 +58,17 @@ def pieces(blob: str, bounds: Bounds) -> Iterator[bytes]:
         os.close(fd)
 
 
+def streamed(fd: int, what: str) -> Iterator[bytes]:
+    """The uncompressed content of a descriptor that a person gave, without bounds: it is theirs. Errors as `pieces`."""
+    return _open(_Counted(fd, what))
+
+
+def plain(fd: int, what: str) -> Iterator[bytes]:
+    """The content of a descriptor as it is."""
+    source = _Counted(fd, what)
+    return _plain(source(_PIECE), source)
+
+
 class _Counted:
     """Reads a descriptor in chunks and counts them."""
 

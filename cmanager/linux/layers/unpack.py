@@ -114,7 +114,7 @@ class _Writer:
     def write(self, entry: Entry, stream: Stream) -> None:
         """Make one entry; its data are read from `stream`."""
         self._tree.count()
-        parts = _parts(entry.name)
+        parts = components(entry.name)
         whiteout = whiteouts.read(parts) if b".wh." in entry.name else None
         name = parts.pop() if parts else b""
         path = b"/".join(parts)
@@ -147,13 +147,7 @@ class _Writer:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=self._tree.directory(path).fd)
         try:
-            if entry.segments is not None:
-                for offset, length in entry.segments:
-                    os.lseek(fd, offset, os.SEEK_SET)
-                    _copy(stream, fd, length)
-                os.ftruncate(fd, entry.size)
-            else:
-                _copy(stream, fd, entry.size)
+            write_content(fd, entry, stream)
             _describe(fd, entry)
             os.utime(fd, ns=(entry.mtime, entry.mtime))
         finally:
@@ -193,7 +187,7 @@ class _Writer:
             self._style.replaced(made)
 
     def _hardlink(self, entry: Entry, path: bytes, name: bytes, stream: Stream) -> None:
-        parts = _parts(entry.link)
+        parts = components(entry.link)
         target = parts.pop() if parts else b""
         # The order matters: a directory stays open while one other is opened after it, not longer.
         self._tree.directory(path)
@@ -235,7 +229,7 @@ class _Writer:
         os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=fd, follow_symlinks=False)
 
 
-def _parts(name: bytes) -> list[bytes]:
+def components(name: bytes) -> list[bytes]:
     """The components of a name, taken from the root of the layer; CorruptError for what no layer needs."""
     if b"\0" in name or len(name) > _PATH_MAX:
         raise CorruptError(f"a name holds a zero byte or more than {_PATH_MAX} bytes")
@@ -248,7 +242,19 @@ def _parts(name: bytes) -> list[bytes]:
     return parts
 
 
-def _copy(stream: Stream, fd: int, size: int) -> None:
+def write_content(fd: int, entry: Entry, stream: Stream) -> None:
+    """The data of a regular file, with its holes, into a new one."""
+    if entry.segments is None:
+        copy_data(stream, fd, entry.size)
+        return
+    for offset, length in entry.segments:
+        os.lseek(fd, offset, os.SEEK_SET)
+        copy_data(stream, fd, length)
+    os.ftruncate(fd, entry.size)
+
+
+def copy_data(stream: Stream, fd: int, size: int) -> None:
+    """The next `size` bytes of a stream into a file."""
     for view in stream.views(size):
         while view:
             view = view[os.write(fd, view) :]
@@ -258,7 +264,7 @@ def _describe(fd: int, entry: Entry) -> None:
     """Owner, xattrs, mode: in this order, because chown(2) clears capabilities and setuid bits."""
     os.fchown(fd, entry.uid, entry.gid)
     if entry.xattrs:
-        _set_xattrs(fd, entry.xattrs)
+        set_xattrs(fd, entry.xattrs)
     os.fchmod(fd, entry.mode)
 
 
@@ -266,18 +272,19 @@ def _undescribe(fd: int) -> None:
     """Drop the xattrs that a directory of the layers below has: an entry describes a directory whole."""
     try:
         for name in os.listxattr(fd):
-            if _kept(os.fsencode(name)):
+            if keeps_xattr(os.fsencode(name)):
                 os.removexattr(fd, name)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
 
 
-def _set_xattrs(fd: int, xattrs: dict[bytes, bytes]) -> None:
+def set_xattrs(fd: int, xattrs: dict[bytes, bytes]) -> None:
+    """Set those that are content; CorruptError for too many and for what the kernel refuses. Raises OSError."""
     if len(xattrs) > _XATTRS or max(map(len, xattrs.values())) > _XATTR_BYTES:
         raise CorruptError(f"it has more than {_XATTRS} xattrs or one of more than {_XATTR_BYTES} bytes")
     for name, value in xattrs.items():
-        if not _kept(name):
+        if not keeps_xattr(name):
             continue
         if b"\0" in name or len(name) > _NAME_MAX:
             raise CorruptError("it has an xattr with a bad name")
@@ -291,7 +298,8 @@ def _set_xattrs(fd: int, xattrs: dict[bytes, bytes]) -> None:
                 raise
 
 
-def _kept(name: bytes) -> bool:
+def keeps_xattr(name: bytes) -> bool:
+    """Whether this xattr is content of a file, and no instruction."""
     # Labels and overlayfs' private names would be instructions to this host's kernel, not content.
     if name.startswith(b"user."):
         return not name.startswith(b"user.overlay.")

@@ -86,7 +86,7 @@ class Overlay:
             os.mkdir(name, dir_fd=directory.fd)
             self.missing.add(join(directory.path, name))
             return True
-        if not _is_whiteout(instead):
+        if not is_whiteout(instead):
             return False
         os.unlink(name, dir_fd=directory.fd)
         os.mkdir(name, dir_fd=directory.fd)
@@ -100,7 +100,7 @@ class Overlay:
         self._set(f"/proc/self/fd/{directory.fd}")
 
     def linkable(self, info: os.stat_result) -> bool:
-        return not _is_whiteout(info)
+        return not is_whiteout(info)
 
     def hide(self, directory: Directory, name: bytes) -> None:
         try:
@@ -211,5 +211,6 @@ class Apply:
             os.close(fd)
 
 
-def _is_whiteout(info: os.stat_result) -> bool:
+def is_whiteout(info: os.stat_result) -> bool:
+    """Whether overlayfs would take this file for a deletion."""
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
