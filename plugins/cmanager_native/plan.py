@@ -114,7 +114,6 @@ def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan
     """
     path, config = _load(bundle)
     with _fitting(path):
-        shape.check(config)
         return _plan(bundle, config, compile_filter)
 
 
@@ -124,7 +123,6 @@ def read_exec(
     """One more program for the container of this bundle, under its seccomp policy; and the cgroup it belongs to."""
     path, config = _load(bundle)
     with _fitting(path):
-        shape.check(config)
         shape.check(process, shape.CONFIG["process"], "process")
         linux = config.get("linux", {})
         return _program(process, linux.get("seccomp"), compile_filter), linux.get("cgroupsPath", "")
@@ -139,6 +137,10 @@ def _load(bundle: str) -> tuple[str, dict[str, Any]]:
         raise HostError.of("read", path, error) from None
     except (ValueError, RecursionError) as error:
         raise InvalidError(f"{path} is not json: {error}") from None
+    try:
+        shape.check(config)
+    except InvalidError as error:
+        raise InvalidError(f"{path}: {error}") from None
     return path, config
 
 
@@ -146,8 +148,6 @@ def _load(bundle: str) -> tuple[str, dict[str, Any]]:
 def _fitting(path: str) -> Iterator[None]:
     try:
         yield
-    except InvalidError as error:
-        raise InvalidError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidError(f"{path} does not fit the runtime specification: {type(error).__name__} {error}") from None
 
