@@ -158,8 +158,8 @@ class ProcessSuite(Base):
     def test_an_init_reaps_orphans(self, box: Box) -> None:
         box.needs("init")
         box.needs_namespaces("pid")
-        script = "(sleep 0.05 & echo $!) >/pid; sleep 0.3; test ! -e /proc/$(cat /pid)"
-        assert box.run("sh", "-c", script, annotations={"dev.cmanager.init": "true"}).code == 0
+        script = "(sleep 0.05 & echo $!) >/pid; sleep 0.3; test ! -e /proc/$(cat /pid) && echo reaped"
+        assert box.sh(script, annotations={"dev.cmanager.init": "true"}) == "reaped"
 
 
 def _own() -> str:
