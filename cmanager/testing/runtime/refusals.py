@@ -25,6 +25,7 @@ _ASKING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("devices", {"linux": {"devices": [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 5}]}}),
     ("hooks", {"hooks": {"createRuntime": [{"path": "/bin/true"}]}}),
     ("user", {"process": {"user": {"uid": 1000, "gid": 1000}}}),
+    ("terminal", {"process": {"terminal": True}}),
     ("init", {"annotations": {"dev.cmanager.init": "true"}}),
 )
 
