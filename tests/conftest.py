@@ -18,6 +18,9 @@ from cmanager.linux import syscalls
 
 from .support import Snapshot
 
+# The suites are no test modules by name, and their failures should show values all the same.
+pytest.register_assert_rewrite("cmanager.testing")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:

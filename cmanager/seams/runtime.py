@@ -14,38 +14,69 @@ class Runtime(Protocol):
 
     `create`, `start`, `wait` and `delete` are called by one process, the container's supervisor: single-threaded, a
     subreaper, in a mount namespace of its own where the bundle's rootfs is mounted. `kill` may come from any process.
-    The cgroup and the network namespace named in config.json exist already and belong to the core.
+    The cgroup and the network namespace named in config.json exist already and belong to the core; cgroupsPath counts
+    from the top of every hierarchy, and a hierarchy that has no such directory is left out.
+
+    Whatever the supervisor ignores, blocks or has open, the program begins as config.json says and no other way:
+    default signal actions, nothing blocked, descriptors 0, 1 and 2 alone, the variables of `process.env` and no others,
+    in its cgroup. Links in the root file system never lead a mount or a path of config.json outside of it. What is
+    mounted for the container is not seen by its supervisor. The annotation `dev.cmanager.init` = "true" asks for a
+    first process that forwards signals and reaps orphans.
     """
 
     def features(self) -> Features:
-        """What this runtime can honour here, probed from the kernel or the installed program; no side effect."""
+        """What this runtime can honour here, probed from the kernel or the installed program; no side effect.
+
+        What every runtime honours is in no option: arguments, environment, working directory, umask, mounts, a
+        read-only root, a cgroup. "masked_paths" stands for read-only paths too, "devices" for the standard nodes of
+        /dev as well as `linux.devices`, "network" for joining a network namespace by its path, "userns" for id maps.
+        """
         ...
 
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         """Make the container but run no user code.
 
         Returns the pid of a process whose end is the container's end: a child of the caller, or one that the caller
-        adopts as subreaper. Raises UnsupportedError for what config.json asks and it cannot do, HostError with step,
-        path and errno; after a failure nothing is left. A runtime without a "created" state may do the work in `start`.
+        adopts as subreaper. It is alive until then, and killing it kills the container. A runtime without a "created"
+        state may do the work in `start`.
+
+        Raises, before anything is made, InvalidError for a config.json that does not fit the specification (a host
+        name without an uts namespace is one), UnsupportedError for what it asks and this runtime cannot do (whatever
+        `features` does not announce is refused, never ignored), ConflictError for an id that it has already, whose
+        container goes on; HostError with step, path and errno. After a failure nothing is left.
         """
         ...
 
     def start(self, id: str) -> None:
-        """Execute the program. Raises CommandError with 127 (not found) or 126 (cannot be executed), or HostError."""
+        """Execute the program; returns when it runs.
+
+        Raises CommandError with 127 (not found) or 126 (cannot be executed), HostError, another CmanagerError when the
+        container died since `create`: after these it is gone, and `delete` is all that may follow. NotFoundError for an
+        id that this process has not created, ConflictError for one that it has started.
+        """
         ...
 
     def wait(self, id: str) -> int:
-        """Reap the container and return its exit code, 128 + n when signal n killed it. Blocks until it ended."""
+        """Reap the container and return its exit code, 128 + n when signal n killed it. Blocks until it ended.
+
+        Until `delete` it may be called again and gives the same answer. NotFoundError as in `start`.
+        """
         ...
 
     def kill(self, id: str, init: Process, number: int) -> None:
-        """Send signal `number` to the container's first process. A container that is gone is success."""
+        """Send signal `number` to the container's first process.
+
+        A container that is gone is success, and another process with its number is left alone. A number that is no
+        signal is an error.
+        """
         ...
 
     def delete(self, id: str) -> None:
         """Remove what `create` made, killing what still runs; never the cgroup, namespace or bundle of the core.
 
-        Idempotent; callable by any process, also when the supervisor is gone.
+        Idempotent; callable by any process, also when the supervisor is gone. Then the caller has killed a started
+        container by its cgroup and pid; one that was created and not started must end with its supervisor or here.
+        Without a pid namespace it ends the first process; the rest goes with the core's cgroup.
         """
         ...
 

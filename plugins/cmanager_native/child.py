@@ -74,7 +74,7 @@ def _prepare(
     waited = False
     if plan.has_user_namespace:
         doing("wait for the id maps")
-        waited = program.wait_for_go(parent)
+        waited = _wait_for_go(plan, parent)
         doing("become root of the user namespace")
         os.setgroups([])
         os.setresgid(0, 0, 0)
@@ -85,8 +85,8 @@ def _prepare(
     for number, mount in enumerate(plan.mounts):
         doing(f"mount {mount.type} at", mount.target)
         if mount.type == "cgroup":
-            waited = waited or program.wait_for_go(parent)
-            _mount_cgroups(plan, mount, root, cgroups)
+            waited = waited or _wait_for_go(plan, parent)
+            _mount_cgroups(mount, root, cgroups)
         elif number in binds:
             mounts.place(binds[number], root, mount.target)
             os.close(binds[number])
@@ -104,7 +104,7 @@ def _prepare(
     hooks.run(plan.hooks.get("createContainer", ()), state)
     if not waited:
         doing("wait for the cgroup")
-        program.wait_for_go(parent)
+        _wait_for_go(plan, parent)
     for path, value in plan.sysctls:
         doing("set sysctl", path)
         _write_sysctl(sysctl_proc, path, value)
@@ -145,6 +145,14 @@ def _prepare(
     program.become(plan.program.credentials, doing)
 
 
+def _wait_for_go(plan: Plan, parent: socket.socket) -> bool:
+    program.wait_for_go(parent)
+    if plan.new_cgroup_namespace:
+        # Its root is the cgroup of this moment (cgroup_namespaces(7)), so not before the parent has moved us.
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    return True
+
+
 def _open_binds(given: tuple[Mount, ...], doing: Doing) -> dict[int, int]:
     """Detached copies of every bind source, by the position of the mount."""
     opened = {}
@@ -182,10 +190,8 @@ def _refuse_link(root: int, path: str) -> None:
         raise OSError(errno.ENOTDIR, "the image has no ordinary directory there", path)
 
 
-def _mount_cgroups(plan: Plan, mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> None:
+def _mount_cgroups(mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> None:
     """Every hierarchy, seen from the container's own cgroup, at the place the host has it."""
-    if plan.new_cgroup_namespace:
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     options = mount.options
     if len(cgroups) == 1 and cgroups[0].version == 2:
         _mount(Mount("cgroup2", "cgroup", mount.target, options), root)
@@ -262,7 +268,7 @@ def _write_sysctl(proc: int, path: str, value: str) -> None:
     resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
     fd = syscalls.openat2(proc, f"sys/{path}", os.O_WRONLY, resolve=resolve | syscalls.RESOLVE_NO_MAGICLINKS)
     try:
-        os.write(fd, value.encode("ascii"))
+        os.write(fd, value.encode("utf-8", "surrogateescape"))
     finally:
         os.close(fd)
 

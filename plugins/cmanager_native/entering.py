@@ -47,10 +47,14 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
     with ours:
         try:
             join_cgroups(cgroup, pid, cgroups.hierarchies())
-            with suppress(OSError):  # it failed already and says why below
-                ours.send(program.GO)
-            # The channel closes when the program is executed.
-            if answer := ours.recv(4096):
+            try:
+                with suppress(BrokenPipeError):  # it failed already and says why
+                    ours.send(program.GO)
+                # The channel closes when the program is executed.
+                answer, died = ours.recv(4096), False
+            except OSError:  # ECONNRESET: it was killed before it could read
+                answer, died = b"", True
+            if answer or died:
                 raise failure(answer)
         except BaseException:
             with suppress(ProcessLookupError):

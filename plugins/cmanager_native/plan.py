@@ -16,6 +16,8 @@ from cmanager.errors import HostError, InvalidError, UnsupportedError
 from cmanager.linux import capabilities, syscalls
 from cmanager.linux.mounts import PROPAGATION, Mount
 
+from . import shape
+
 INIT_ANNOTATION = "dev.cmanager.init"
 HOOK_KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
@@ -121,6 +123,7 @@ def read_exec(
     """One more program for the container of this bundle, under its seccomp policy; and the cgroup it belongs to."""
     path, config = _load(bundle)
     with _fitting(path):
+        shape.check(process, shape.CONFIG["process"], "process")
         linux = config.get("linux", {})
         return _program(process, linux.get("seccomp"), compile_filter), linux.get("cgroupsPath", "")
 
@@ -134,6 +137,10 @@ def _load(bundle: str) -> tuple[str, dict[str, Any]]:
         raise HostError.of("read", path, error) from None
     except (ValueError, RecursionError) as error:
         raise InvalidError(f"{path} is not json: {error}") from None
+    try:
+        shape.check(config)
+    except InvalidError as error:
+        raise InvalidError(f"{path}: {error}") from None
     return path, config
 
 
@@ -151,6 +158,10 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         if linux.get(key):
             raise UnsupportedError(f"native runtime: linux.{key} is not supported")
     joins, flags = _namespaces(linux.get("namespaces", []))
+    own_uts = any(flag == syscalls.CLONE_NEWUTS for flag, _ in joins) or flags & syscalls.CLONE_NEWUTS
+    for key in ("hostname", "domainname"):
+        if config.get(key) and not own_uts:
+            raise InvalidError(f"{key} is set, but without an uts namespace it would be the host's")
     root = config["root"]["path"]
     return Plan(
         root=root if root.startswith("/") else f"{bundle}/{root}",
@@ -179,6 +190,10 @@ def _program(
     for key in ("apparmorProfile", "selinuxLabel"):
         if process.get(key):
             raise UnsupportedError(f"native runtime: process.{key} is set, but this kernel has no such security module")
+    if not process["args"]:
+        raise InvalidError("process.args is empty, there is no program to run")
+    if not process["cwd"].startswith("/"):
+        raise InvalidError(f"process.cwd {process['cwd']!r} is not an absolute path")
     return Program(
         argv=tuple(arg.encode("utf-8", "surrogateescape") for arg in process["args"]),
         env=_environment(process.get("env", [])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 
 from attrs import define
 
-from cmanager.errors import HostError
+from cmanager.errors import CmanagerError, ConflictError, HostError, InvalidError, NotFoundError
 from cmanager.linux import cgroups, syscalls
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Features, Stdio
@@ -25,6 +26,7 @@ _OPTIONS = (
     *("init", "seccomp", "capabilities", "no_new_privileges", "rlimits", "sysctl", "masked_paths"),
     *("userns", "devices", "hooks", "user", "network", "terminal"),
 )
+_NS_GET_NSTYPE = 0xB703
 
 
 @define
@@ -58,6 +60,8 @@ class Native:
 
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         """See `cmanager.seams.Runtime.create`."""
+        if bundle.id in self._created:
+            raise ConflictError(f"container {bundle.id[:12]} was created already")
         planned = plan.read(bundle.path, self._compile)
         hierarchies = cgroups.hierarchies()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -67,6 +71,9 @@ class Native:
         except OSError as error:
             ours.close()
             raise HostError.of("make namespaces for", bundle.id[:12], error) from None
+        except CmanagerError:
+            ours.close()
+            raise
         finally:
             theirs.close()
         created = _Created(pid, ours, planned, bundle)
@@ -80,21 +87,26 @@ class Native:
 
     def start(self, id: str) -> None:
         """See `cmanager.seams.Runtime.start`."""
-        created = self._created[id]
+        created = self._known(id)
         channel = created.channel
-        assert channel is not None, "started once"
-        channel.send(program.START)
-        answer = channel.recv(4096)
+        if channel is None:
+            raise ConflictError(f"container {id[:12]} was started already")
+        died = False
+        try:
+            channel.send(program.START)
+            answer = channel.recv(4096)
+        except OSError:  # EPIPE or ECONNRESET: it was killed before it could read
+            answer, died = b"", True
         channel.close()
         created.channel = None
-        if answer:
+        if answer or died:
             self.delete(id)
             raise failure(answer)
         hooks.run(created.plan.hooks.get("poststart", ()), _state(created.bundle, "running", created.pid))
 
     def wait(self, id: str) -> int:
         """See `cmanager.seams.Runtime.wait`."""
-        created = self._created[id]
+        created = self._known(id)
         if created.status is None:
             created.status = os.waitpid(created.pid, 0)[1]
         return (
@@ -105,7 +117,10 @@ class Native:
 
     def kill(self, id: str, init: Process, number: int) -> None:
         """See `cmanager.seams.Runtime.kill`."""
-        init.send(number)
+        try:
+            init.send(number)
+        except OSError as error:
+            raise HostError.of(f"send signal {number} to", id[:12], error) from None
 
     def exec(self, bundle: Bundle, init: Process, process: dict[str, Any], stdio: Stdio) -> int:
         """See `cmanager.seams.Exec.exec`."""
@@ -127,6 +142,12 @@ class Native:
                 created.status = 0
         hooks.run(created.plan.hooks.get("poststop", ()), _state(created.bundle, "stopped", 0))
 
+    def _known(self, id: str) -> _Created:
+        try:
+            return self._created[id]
+        except KeyError:
+            raise NotFoundError(f"container {id[:12]} was not created by this process, or is deleted") from None
+
     def _compile(self, policy: dict[str, Any]) -> bytes:
         return compile_filter(policy, self._filter_cache)
 
@@ -140,9 +161,11 @@ class Native:
             entering.join_cgroups(planned.cgroup, created.pid, hierarchies)
         state = _state(created.bundle, "creating", created.pid)
         hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
-        with suppress(OSError):  # it failed already and says why below
-            channel.send(program.GO)
-        answer = channel.recv(4096)
+        answer = b""
+        with suppress(OSError):  # EPIPE: it failed already and says why; ECONNRESET: it cannot any more
+            with suppress(BrokenPipeError):
+                channel.send(program.GO)
+            answer = channel.recv(4096)
         if answer != program.CREATED:
             raise failure(answer)
 
@@ -150,12 +173,15 @@ class Native:
 def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
     """The container's first process as a child of this one."""
     flags = planned.flags & ~syscalls.CLONE_NEWCGROUP
-    opened = [(flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC), path) for flag, path in planned.joins]
+    opened: list[tuple[int, int]] = []
     try:
+        for flag, path in planned.joins:
+            opened.append((flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+            _check_namespace(opened[-1][1], flag, path)
         # Joining a pid namespace moves only children, and a user namespace must be joined before the others are made:
         # then a process in between joins and makes the first process as its own sibling (CLONE_PARENT).
         early = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
-        if not any(flag in early for flag, _, _ in opened):
+        if not any(flag in early for flag, _ in opened):
             return syscalls.clone(flags) or _enter(opened, run)
         read, write = os.pipe()
         middle = os.fork()
@@ -170,8 +196,19 @@ def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
             raise OSError(int(number), os.strerror(int(number)))
         return int(pid)
     finally:
-        for _, fd, _ in opened:
+        for _, fd in opened:
             os.close(fd)
+
+
+def _check_namespace(fd: int, flag: int, path: str) -> None:
+    """InvalidError for what is no namespace of this kind (ioctl_nsfs(2))."""
+    try:
+        kind = fcntl.ioctl(fd, _NS_GET_NSTYPE)
+    except OSError:
+        kind = 0
+    if kind != flag:
+        wanted = next(name for name, (known, _) in syscalls.NAMESPACES.items() if known == flag)
+        raise InvalidError(f"{path} is not a {wanted} namespace")
 
 
 def _become_child(
@@ -187,18 +224,18 @@ def _become_child(
     child.run(planned, stdio, theirs, hierarchies, state)
 
 
-def _enter(opened: list[tuple[int, int, str]], run: Callable[[], NoReturn]) -> NoReturn:
+def _enter(opened: list[tuple[int, int]], run: Callable[[], NoReturn]) -> NoReturn:
     try:
-        for flag, fd, _ in opened:
+        for flag, fd in opened:
             syscalls.setns(fd, flag)
     except OSError:
         os._exit(125)
     run()
 
 
-def _between(opened: list[tuple[int, int, str]], flags: int, write: int, run: Callable[[], NoReturn]) -> NoReturn:
+def _between(opened: list[tuple[int, int]], flags: int, write: int, run: Callable[[], NoReturn]) -> NoReturn:
     try:
-        for flag, fd, _ in opened:
+        for flag, fd in opened:
             syscalls.setns(fd, flag)
         pid = syscalls.clone(flags | syscalls.CLONE_PARENT)
         if pid == 0:

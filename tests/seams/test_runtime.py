@@ -1,0 +1,59 @@
+"""The runtime seam: the suite over every runtime, and over a small one that can do little."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cmanager.model import Context
+from cmanager.seams import Runtime
+from cmanager.testing.runtime import RuntimeSuite
+from cmanager_native import cmanager_runtimes
+
+from ..e2e.conftest import registry
+from .chroot_runtime import Chroot
+
+__all__ = ["busybox", "registry"]
+
+
+@pytest.fixture(scope="session")
+def busybox(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in the first layer of the busybox image."""
+    place = tmp_path_factory.mktemp("busybox")
+    layout = registry / "busybox"
+    document = json.loads((layout / "index.json").read_text())["manifests"][0]
+    while "layers" not in document:
+        document = json.loads(_blob(layout, document["digest"]).read_text())
+        document = document if "layers" in document else document["manifests"][0]
+    with tarfile.open(_blob(layout, document["layers"][0]["digest"])) as tar:
+        member = next(m for m in tar if m.isreg() and m.name.endswith("/busybox"))
+        member.name = "busybox"
+        tar.extract(member, place, filter="data")
+    return place / "busybox"
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / digest.replace(":", "/")
+
+
+class OnBusybox(RuntimeSuite):
+    """With the image's busybox; named so that pytest does not collect it."""
+
+    @pytest.fixture
+    def busybox(self, busybox: Path) -> Path:
+        return busybox
+
+
+class TestNative(OnBusybox):
+    def make(self, directory: Path) -> Runtime:
+        context = Context(state_dir=str(directory), run_dir=str(directory), root=str(directory), shipped="")
+        made: Runtime = cmanager_runtimes()[0].factory(context, None)
+        return made
+
+
+class TestChroot(OnBusybox):
+    def make(self, directory: Path) -> Runtime:
+        return Chroot()
