@@ -21,6 +21,7 @@ COMMANDS = {
     "kill": "send a signal to containers",
     "rm": "remove containers",
     "ps": "list containers",
+    "port": "list the published ports of a container",
     "logs": "print the output of a container",
     "inspect": "show everything known of containers and images, as JSON",
     "wait": "wait until containers stop, print their exit codes",

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InvalidError
 from ..model import Limits, Mount, Namespaces, RunRequest, Ulimit
 from .output.human import parse_size
+from .ports import exposed, published
 
 _BIND_FLAGS = {"ro", "rw", "nosuid", "nodev", "noexec", "suid", "dev", "exec"}
 _PROPAGATION = {"private", "rprivate", "slave", "rslave", "shared", "rshared"}
@@ -64,6 +65,9 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         stop_timeout=given["stop_timeout"],
         shm_size=parse_size(given["shm_size"], "--shm-size"),
         pull=given["pull"],
+        publish=tuple(mapping for text in given["publish"] for mapping in published(text)),
+        publish_all=given["publish_all"],
+        expose=tuple(port for text in given["expose"] for port in exposed(text)),
     )
 
 

@@ -21,7 +21,7 @@ from ..plugins import Plugins, load_config
 from ..state import Paths, Store
 from ..supervisor import attach, etc, launch, steps
 from ..supervisor.steps import Observe, Step
-from . import checks, logs, userns
+from . import checks, logs, ports, userns
 from .collect import Collected, collect
 from .reconcile import Reconciler
 
@@ -128,7 +128,11 @@ class Engine:
         storage = self.plugins.get("storage", providers.storage)
         id = new_id()
         return [
-            Step("check", "refuse what this host or a plugin cannot do", lambda: self._check(request, providers)),
+            Step(
+                "check",
+                "refuse what this host or a plugin cannot do",
+                lambda: self._check(request, providers, starting),
+            ),
             Step(
                 "image",
                 f"find image {request.image}, pull policy {request.pull}",
@@ -191,6 +195,7 @@ class Engine:
                 lambda image: storage.prepare(container.id, image.layers),
                 takes=("image",),
             ),
+            *ports.steps(self.plugins, container, self.list),
             *steps.start_steps(self.plugins, self.paths, container),
         ]
 
@@ -334,6 +339,7 @@ class Engine:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
         providers = self._providers(request)
         settled, warnings = self._check(request, providers)
+        ports.check(self.plugins, settled, now=True)
         pretended = self._container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
         table = [*self.create_steps(request), *steps.start_steps(self.plugins, self.paths, pretended)]
         end = (
@@ -362,7 +368,9 @@ class Engine:
             runtime=request.runtime or self.plugins.default("runtime"),
         )
 
-    def _check(self, request: RunRequest, providers: Providers) -> tuple[RunRequest, tuple[str, ...]]:
+    def _check(
+        self, request: RunRequest, providers: Providers, starting: bool = False
+    ) -> tuple[RunRequest, tuple[str, ...]]:
         if request.name:
             check_name(request.name, "container name")
         runtime = self.plugins.get("runtime", providers.runtime)
@@ -371,7 +379,11 @@ class Engine:
         if not network.startswith(("container:", "ns:")):
             self.plugins.get("network", network)
         filled = attrs.evolve(request, runtime=providers.runtime, network=network)
-        return checks.settle(filled, runtime.features(), limiter)
+        ports.check(self.plugins, filled)
+        settled = checks.settle(filled, runtime.features(), limiter)
+        if starting:
+            ports.check_free(self.plugins, filled, self.list)
+        return settled
 
     def _image(self, images: Any, request: RunRequest, progress: Progress) -> Image:
         if request.pull == "always":
@@ -394,8 +406,10 @@ class Engine:
             request,
             stop_signal=request.stop_signal or image.config.stop_signal or "SIGTERM",
             labels=image.config.labels | request.labels,
+            expose=ports.exposed(request, image.config),
         )
         checks.stop_signal(request.stop_signal)
+        ports.check(self.plugins, request)
         with userns.allocated(self.store, request) as user_map:
             for _ in range(100):
                 name = request.name or new_name()

@@ -9,7 +9,7 @@ from ..linux.process import Process
 from .container import Container, Namespaces, Providers, RunRequest, State, Status, Ulimit
 from .image import Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
-from .network import Attachment, Endpoint, Peer
+from .network import Attachment, Endpoint, Peer, PortMapping
 from .plugin import Amendment, Context, Event, Provider
 from .runtime import Bundle, Features, Stdio
 
@@ -32,6 +32,7 @@ __all__ = [
     "Mount",
     "Namespaces",
     "Peer",
+    "PortMapping",
     "Process",
     "Progress",
     "Provider",

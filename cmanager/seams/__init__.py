@@ -11,7 +11,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 
 from .image import Images, Registry
 from .limiter import Limiter
-from .network import Network
+from .network import Network, Publish
 from .runtime import Runtime
 from .storage import Storage
 
@@ -27,4 +27,4 @@ SEAMS = {
     "runtime": ("cmanager_runtimes", Runtime),
 }
 
-__all__ = ["API", "SEAMS", "Images", "Limiter", "Network", "Registry", "Runtime", "Storage"]
+__all__ = ["API", "SEAMS", "Images", "Limiter", "Network", "Publish", "Registry", "Runtime", "Storage"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...model import Container, Image
+from . import ports
 from .gofunctions import OpenMap
 from .human import rfc3339
 from .rows import split_reference, state_word
@@ -42,6 +43,7 @@ def container(found: Container) -> dict[str, Any]:
             "Tty": False,
             "Env": list(request.env),
             "Cmd": list(request.command),
+            "ExposedPorts": OpenMap.fromkeys(request.expose, {}),
             "Entrypoint": None if request.entrypoint is None else list(request.entrypoint),
             "Image": request.image,
             "WorkingDir": request.workdir,
@@ -112,6 +114,8 @@ def _host_config(found: Container) -> dict[str, Any]:
     limits = request.limits
     return {
         "NetworkMode": request.network,
+        "PortBindings": OpenMap(ports.asked(found)),
+        "PublishAllPorts": request.publish_all,
         "AutoRemove": request.remove,
         "CapAdd": list(request.cap_add),
         "CapDrop": list(request.cap_drop),
@@ -142,7 +146,8 @@ def _host_config(found: Container) -> dict[str, Any]:
 def _network(found: Container) -> dict[str, Any]:
     link = found.status.attachment
     if link is None:
-        return {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": "", "Networks": OpenMap()}
+        facts = {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": ""}
+        return {**facts, "Ports": OpenMap(ports.settings(found)), "Networks": OpenMap()}
     address, _, prefix = (link.addresses[0] if link.addresses else "").partition("/")
     facts = {
         "IPAddress": address,
@@ -150,7 +155,12 @@ def _network(found: Container) -> dict[str, Any]:
         "Gateway": link.gateway,
         "MacAddress": link.mac,
     }
-    return {**facts, "SandboxKey": found.status.netns, "Networks": OpenMap({found.request.network: facts})}
+    return {
+        **facts,
+        "Ports": OpenMap(ports.settings(found)),
+        "SandboxKey": found.status.netns,
+        "Networks": OpenMap({found.request.network: facts}),
+    }
 
 
 def _usage(found: Container) -> dict[str, Any] | None:

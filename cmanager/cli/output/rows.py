@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from ...errors import InvalidError, NotFoundError
 from ...model import Container, ImageEntry
-from . import filters
+from . import filters, ports
 from .human import ago, duration, local_time, size
 
 CONTAINER_COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Runtime")
@@ -65,7 +65,7 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "RunningFor": ago(container.created_at, now),
         "Status": status_text(container, now),
         "State": state_word(container),
-        "Ports": ", ".join(container.status.attachment.ports) if container.status.attachment else "",
+        "Ports": ports.text(container),
         "Names": container.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(request.labels.items())),
         "Mounts": ",".join(sources),
@@ -178,6 +178,8 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "network": lambda value: lambda c: c.request.network == value,
     "runtime": lambda value: lambda c: c.providers.runtime == value,
     "command": _command,
+    "publish": ports.publish_filter,
+    "expose": ports.expose_filter,
 }
 
 
