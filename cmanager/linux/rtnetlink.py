@@ -17,7 +17,8 @@ _REQUEST, _ACK, _DUMP, _CREATE, _EXCL = 0x1, 0x4, 0x300, 0x400, 0x200
 _ERROR, _DONE = 2, 3
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_IFALIAS, _IFLA_NET_NS_FD = 20, 28
-_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4, 5, 1
+_BRPORT_MODE = 4
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
@@ -64,6 +65,11 @@ class Rtnetlink:
         """Write a text of at most 255 bytes on a link (ifalias). A request of its own: when a link is made the kernel
         ignores it (rtnl_create_link)."""
         self._ask(_NEWLINK, 0, _link() + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_IFALIAS, alias.encode()), name)
+
+    def hairpin(self, name: str) -> None:
+        """Let the bridge send back through this port what came in by it."""
+        data = _text(_INFO_SLAVE_KIND, "bridge") + _nest(_INFO_SLAVE_DATA, _attribute(_BRPORT_MODE, b"\1"))
+        self._ask(_NEWLINK, 0, _link() + _text(_IFLA_IFNAME, name) + _nest(_IFLA_LINKINFO, data), name)
 
     def slaves(self, master: int) -> tuple[str, ...]:
         """Aliases of the links on the bridge with index `master`; grows with the number of links."""

@@ -40,7 +40,7 @@ class BridgeNetwork:
             mac = wanted or mac_of(address)
             try:
                 bound = self._ports.take(id, endpoint.ports)
-                self._plug(id, netns, mac)
+                self._plug(id, netns, mac, bool(bound))
                 self._configure(netns, address)
                 if bound:
                     self._bridge.publish(id, address, bound)
@@ -78,7 +78,7 @@ class BridgeNetwork:
         with _told("list network", self._bridge.name), Rtnetlink() as here:
             return self._pool.holders() | self._bridge.found(here)
 
-    def _plug(self, id: str, netns: str, mac: str) -> None:
+    def _plug(self, id: str, netns: str, mac: str, published: bool) -> None:
         with Rtnetlink() as here:
             try:
                 there = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
@@ -87,6 +87,10 @@ class BridgeNetwork:
             try:
                 bridge = self._bridge.ensure(here)
                 self._link(here, bridge, id, mac, there)
+                if published:
+                    # Where br_netfilter is loaded, what a container sends to its own published port never leaves
+                    # the bridge (br_nf_pre_routing_finish).
+                    here.hairpin(_name(id))
             finally:
                 os.close(there)
 

@@ -25,7 +25,6 @@ from cmanager.testing.network import (
     ENDPOINT,
     Box,
     IsolatedSuite,
-    LinkSuite,
     NetworkSuite,
     container_id,
     fresh_host,
@@ -34,6 +33,7 @@ from cmanager.testing.network import (
     traces,
     within,
 )
+from cmanager.testing.ports import PublishSuite, another_host
 from cmanager_bridge import Options
 from cmanager_bridge import cmanager_networks as bridge_networks
 from cmanager_hostnet import cmanager_networks as null_networks
@@ -51,7 +51,7 @@ def make(kind: str, run: Path, **options: Any) -> Network:
     return made
 
 
-class TestBridge(LinkSuite):
+class TestBridge(PublishSuite):
     @pytest.fixture
     def provider(self, host: None, tmp_path: Path) -> Network:
         return make("bridge", tmp_path / "run")
@@ -396,16 +396,9 @@ def test_a_namespace_with_links_of_its_own(bridge: Network, box: Callable[[int],
 @pytest.fixture
 def elsewhere(host: None, tmp_path: Path) -> Iterator[str]:
     """Namespace of a machine behind the host, 192.0.2.2, that knows no way back to the containers."""
-    path = str(tmp_path / "elsewhere")
-    netns.pin(path)
-    try:
-        run("ip link add toward type veth peer name back", "ip address add 192.0.2.1/30 dev toward")
-        run("ip link set toward up", f"ip link set back netns {path}")
-        inside = f"nsenter --net={path} ip"
-        run(f"{inside} link set lo up", f"{inside} address add 192.0.2.2/30 dev back", f"{inside} link set back up")
+    with another_host(str(tmp_path / "elsewhere")) as path:
+        run(f"nsenter --net={path} ip route delete default")
         yield path
-    finally:
-        netns.unpin(path)
 
 
 def test_out_through_nat(bridge: Network, box: Callable[[int], Box], elsewhere: str) -> None:
