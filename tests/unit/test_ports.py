@@ -36,8 +36,11 @@ def test_publish(text: str, mappings: list[tuple[str, int, int, str]]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "80:", "a:80", "80/", "80/icmp", "0", "65536", "80-79", "8000-8001:80-82", "-80", "8-", "８０", "80 ", "80/tcp/udp", "[::1]:80", "[::1:8080:80"],
-)  # fmt: skip
+    [
+        *("", ":", "80:", "a:80", "80/", "80/icmp", "0", "65536", "80-79", "8000-8001:80-82", "-80", "8-", "80 "),
+        *("\uff18\uff10", "80/tcp/udp", "[::1]:80", "[::1:8080:80"),
+    ],
+)
 def test_publish_refuses(text: str) -> None:
     with pytest.raises(InvalidError, match="invalid --publish"):
         published(text)
