@@ -11,7 +11,7 @@ import struct
 from contextlib import suppress
 
 from cmanager.errors import ConflictError, HostError
-from cmanager.linux import files
+from cmanager.linux import conntrack, files
 from cmanager.linux.rtnetlink import Rtnetlink
 from cmanager.model import PortMapping
 from cmanager.model.names import ID
@@ -80,6 +80,9 @@ class Bridge:
         if any(_over_loopback(mapping.host_ip) for mapping in ports):
             self._route_loopback()
         self._firewall.publish(id, address, ports)
+        # Whoever sent there before would go on to where the port led then, as long as it sends.
+        if udp := {mapping.host_port for mapping in ports if mapping.protocol == "udp"}:
+            conntrack.forget_udp(udp)
 
     def withdraw(self, id: str) -> None:
         """Undo `publish`, whatever is left of it. Grows with the number of published ports of all."""

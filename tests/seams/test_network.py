@@ -517,6 +517,32 @@ def test_the_loopback_is_routed_only_where_a_port_asks_for_it(bridge: Network, b
         bridge.detach(each.id, each.path)
 
 
+def test_who_sent_before_reaches_the_next_container(bridge: Network, box: Callable[[int], Box], elsewhere: str) -> None:
+    """UDP has no end: a socket that goes on sending follows the port from nobody to one container and to the next."""
+    boxes, seen = [box(1), box(2)], []
+    run(f"nsenter --net={elsewhere} ip route add default via 192.0.2.1")
+    with netns.entered(elsewhere):
+        asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    attach(bridge, box(3))  # so that the table stays
+    with asking:
+        asking.settimeout(1)
+        for one in boxes:
+            with suppress(OSError):
+                asking.sendto(b"too early", ("192.0.2.1", 5300))
+                asking.recv(100)
+            bridge.attach(one.id, one.path, published(PortMapping("", 5300, 53, "udp")))
+            with netns.entered(one.path):
+                answering = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with answering:
+                answering.settimeout(2)
+                answering.bind(("0.0.0.0", 53))
+                asking.sendto(one.id.encode(), ("192.0.2.1", 5300))
+                seen.append(answering.recv(100).decode())
+            bridge.detach(one.id, one.path)
+    assert seen == [one.id for one in boxes]
+    bridge.detach(container_id(3), "")
+
+
 def test_a_flushed_table_is_told(bridge: Network, box: Callable[[int], Box]) -> None:
     """Attach says what happened, and nothing is left of it."""
     one, two = box(1), box(2)
