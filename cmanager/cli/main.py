@@ -33,6 +33,7 @@ COMMANDS = {
     "top": "show the processes of a container",
     "rm": "remove containers",
     "ps": "list containers",
+    "port": "list the published ports of a container",
     "logs": "print the output of a container",
     "events": "follow what happens to containers and images",
     "inspect": "show everything known of containers, images and volumes, as JSON",

@@ -10,6 +10,7 @@ from ..model import Limits, Namespaces, RunRequest, Ulimit
 from . import mounts
 from .output.human import parse_size
 from .policies import healthcheck, restart_policy
+from .ports import exposed, published
 
 
 def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
@@ -65,6 +66,9 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         pull=given["pull"],
         restart=restart_policy(given["restart"]),
         health=healthcheck(given),
+        publish=tuple(mapping for text in given["publish"] for mapping in published(text)),
+        publish_all=given["publish_all"],
+        expose=tuple(port for text in given["expose"] for port in exposed(text)),
     )
 
 

@@ -26,7 +26,7 @@ from ..supervisor.announce import Announcer, Warn, unheard
 from ..supervisor.restart import wanted_after_boot
 from ..supervisor.steps import Observe, Step
 from ..supervisor.volumes import drop
-from . import checks, logs, usage, userns
+from . import checks, logs, ports, usage, userns
 from .collect import Collected, collect
 from .control import Control, Update
 from .prune import Prune
@@ -113,7 +113,11 @@ class Engine:
         storage = self.plugins.get("storage", providers.storage)
         id = new_id()
         return [
-            Step("check", "refuse what this host or a plugin cannot do", lambda: self._check(request, providers)),
+            Step(
+                "check",
+                "refuse what this host or a plugin cannot do",
+                lambda: self._check(request, providers, starting),
+            ),
             Step(
                 "image",
                 f"find image {request.image}, pull policy {request.pull}",
@@ -229,6 +233,7 @@ class Engine:
                 takes=("image",),
             ),
             Step("volumes", "find its volumes", lambda: self.volumes.ensure(container)),
+            *ports.steps(self.plugins, container, self.list),
             *steps.start_steps(self.plugins, self.paths, container),
         ]
 
@@ -484,6 +489,7 @@ class Engine:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
         providers = self._providers(request)
         settled, warnings = self._check(request, providers)
+        ports.check(self.plugins, settled, now=True)
         pretended = self._container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
         table = [*self.create_steps(request), *steps.start_steps(self.plugins, self.paths, pretended)]
         end = (
@@ -522,7 +528,9 @@ class Engine:
             runtime=request.runtime or self.plugins.default("runtime"),
         )
 
-    def _check(self, request: RunRequest, providers: Providers) -> tuple[RunRequest, tuple[str, ...]]:
+    def _check(
+        self, request: RunRequest, providers: Providers, starting: bool = False
+    ) -> tuple[RunRequest, tuple[str, ...]]:
         if request.name:
             check_name(request.name, "container name")
         runtime = self.plugins.get("runtime", providers.runtime)
@@ -533,7 +541,11 @@ class Engine:
         filled = attrs.evolve(request, runtime=providers.runtime, network=network)
         filled = self.volumes.inherit(filled, self.inspect)
         self.volumes.check(filled, providers.storage)
-        return checks.settle(filled, runtime.features(), limiter)
+        ports.check(self.plugins, filled)
+        settled = checks.settle(filled, runtime.features(), limiter)
+        if starting:
+            ports.check_free(self.plugins, filled, self.list)
+        return settled
 
     def _image(self, images: Any, request: RunRequest, progress: Progress) -> Image:
         if request.pull == "always":
@@ -561,9 +573,11 @@ class Engine:
             request,
             stop_signal=request.stop_signal or image.config.stop_signal or "SIGTERM",
             labels=image.config.labels | request.labels,
+            expose=ports.exposed(request, image.config),
         )
         signals.number_of(request.stop_signal)
         request = self.volumes.settle(id, request, image.config, providers.storage)
+        ports.check(self.plugins, request)
         with userns.allocated(self.store, request) as user_map:
             for _ in range(100):
                 name = request.name or new_name()

@@ -215,7 +215,8 @@ class Files:
 def mountpoints(container: Container) -> frozenset[str]:
     """Absolute paths inside where something is mounted on start."""
     request = container.request
-    return frozenset((*_MOUNTED, *(mount.target for mount in (*request.mounts, *request.volumes))))
+    targets = [*(mount.target for mount in request.mounts), *(use.target for use in request.volumes)]
+    return frozenset((*_MOUNTED, *targets))
 
 
 def _read_header(fd: int) -> dict[str, Any]:

@@ -17,7 +17,8 @@ _REQUEST, _ACK, _DUMP, _CREATE, _EXCL = 0x1, 0x4, 0x300, 0x400, 0x200
 _ERROR, _DONE = 2, 3
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_IFALIAS, _IFLA_NET_NS_FD = 20, 28
-_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4, 5, 1
+_BRPORT_MODE = 4
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
@@ -55,13 +56,26 @@ class Rtnetlink:
             raise
         return int(_LINK.unpack_from(answer)[3])
 
-    def names(self) -> tuple[str, ...]:
-        """All links of the namespace; grows with their number."""
-        found = []
-        for message in self._dump(_GETLINK, _link()):
-            attributes = dict(_attributes(message[_LINK.size :]))
-            found.append(attributes[_IFLA_IFNAME].rstrip(b"\0").decode())
-        return tuple(found)
+    def alias(self, name: str) -> str:
+        """What `set_alias` wrote, "" where nobody did."""
+        answer = self._ask(_GETLINK, 0, _link() + _text(_IFLA_IFNAME, name), name)
+        return _alias(dict(_attributes(answer[_LINK.size :])))
+
+    def set_alias(self, name: str, alias: str) -> None:
+        """Write a text of at most 255 bytes on a link (ifalias). A request of its own: when a link is made the kernel
+        ignores it (rtnl_create_link)."""
+        self._ask(_NEWLINK, 0, _link() + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_IFALIAS, alias.encode()), name)
+
+    def hairpin(self, name: str) -> None:
+        """Let the bridge send back through this port what came in by it."""
+        data = _text(_INFO_SLAVE_KIND, "bridge") + _nest(_INFO_SLAVE_DATA, _attribute(_BRPORT_MODE, b"\1"))
+        self._ask(_NEWLINK, 0, _link() + _text(_IFLA_IFNAME, name) + _nest(_IFLA_LINKINFO, data), name)
+
+    def slaves(self, master: int) -> tuple[str, ...]:
+        """Aliases of the links on the bridge with index `master`; grows with the number of links."""
+        found = (dict(_attributes(message[_LINK.size :])) for message in self._dump(_GETLINK, _link()))
+        wanted = struct.pack("I", master)
+        return tuple(_alias(attributes) for attributes in found if attributes.get(_IFLA_MASTER) == wanted)
 
     def add_bridge(self, name: str, mtu: int = 0) -> None:
         """A bridge, up."""
@@ -72,7 +86,7 @@ class Rtnetlink:
         self._ask(_NEWLINK, _CREATE | _EXCL, payload, name)
 
     def add_veth(
-        self, name: str, master: int, alias: str, peer: str, peer_index: int, peer_mac: str, netns: int, mtu: int = 0
+        self, name: str, master: int, peer: str, peer_index: int, peer_mac: str, netns: int, mtu: int = 0
     ) -> None:
         """A veth pair: `name` here, up, on the bridge with index `master`; `peer` in the namespace behind `netns`.
 
@@ -83,7 +97,7 @@ class Rtnetlink:
         other += _attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", ""))) + _number(_IFLA_NET_NS_FD, netns)
         info = _text(_INFO_KIND, "veth") + _nest(_INFO_DATA, _attribute(_VETH_PEER, other))
         payload = _link(flags=_UP) + _text(_IFLA_IFNAME, name) + size + _number(_IFLA_MASTER, master)
-        payload += _text(_IFLA_IFALIAS, alias) + _nest(_IFLA_LINKINFO, info)
+        payload += _nest(_IFLA_LINKINFO, info)
         self._ask(_NEWLINK, _CREATE | _EXCL, payload, name)
 
     def up(self, index: int) -> None:
@@ -159,6 +173,10 @@ def _attributes(data: bytes) -> list[tuple[int, bytes]]:
         found.append((kind & 0x3FFF, data[offset + 4 : offset + size]))
         offset += size + 3 & ~3
     return found
+
+
+def _alias(attributes: dict[int, bytes]) -> str:
+    return attributes.get(_IFLA_IFALIAS, b"").rstrip(b"\0").decode("utf-8", "replace")
 
 
 def _number(kind: int, value: int) -> bytes:

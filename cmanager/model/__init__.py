@@ -23,7 +23,7 @@ from .container import (
 )
 from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
-from .network import Attachment, Endpoint, Peer
+from .network import Attachment, Endpoint, Peer, PortMapping
 from .plugin import Amendment, Context, Event, Provider
 from .runtime import Bundle, Features, Stdio
 from .volume import Volume, VolumeMount
@@ -53,6 +53,7 @@ __all__ = [
     "Mount",
     "Namespaces",
     "Peer",
+    "PortMapping",
     "Process",
     "Progress",
     "Provider",

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from ..linux.mounts import Mount
 from ..linux.process import Process
 from .limits import Limits, Usage
-from .network import Attachment
+from .network import Attachment, PortMapping
 from .volume import VolumeMount
 
 State = Literal["created", "running", "paused", "stopped", "lost"]
@@ -107,7 +107,8 @@ class RunRequest:
     tuple for none; env: "KEY=value" strings; network: a provider's name, "container:ID" or ""; user, workdir,
     hostname, stop_signal: "" for the default; pull: missing, always or never; shm_size: bytes;
     stop_timeout: seconds; security: Docker's --security-opt values; volumes_from: CONTAINER[:ro|rw], whose mounts are
-    taken over at places that `mounts` and `volumes` leave free.
+    taken over at places that `mounts` and `volumes` leave free; publish: ports the host answers for; publish_all: also
+    every exposed one, on a free port of the host; expose: "80/tcp" strings, in a record with the image's own.
     """
 
     image: str
@@ -146,6 +147,18 @@ class RunRequest:
     restart: RestartPolicy = field(factory=RestartPolicy)
     health: Healthcheck = field(factory=Healthcheck)
     pull: Literal["missing", "always", "never"] = "missing"
+    publish: tuple[PortMapping, ...] = ()
+    publish_all: bool = False
+    expose: tuple[str, ...] = ()
+
+    @property
+    def ports(self) -> tuple[PortMapping, ...]:
+        """Everything to be published; what is exposed and not named in `publish` gets a free port."""
+        if not self.publish_all:
+            return self.publish
+        named = {mapping.exposed for mapping in self.publish}
+        others = (text.partition("/") for text in self.expose if text not in named)
+        return (*self.publish, *(PortMapping("", 0, int(port), protocol) for port, _, protocol in others))
 
 
 @frozen

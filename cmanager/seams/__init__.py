@@ -11,7 +11,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 
 from .image import Images, Import, Push, Registry
 from .limiter import Limiter
-from .network import Network
+from .network import Network, Publish
 from .runtime import Exec, Runtime
 from .storage import Commit, Storage, Volumes
 
@@ -36,6 +36,7 @@ __all__ = [
     "Import",
     "Limiter",
     "Network",
+    "Publish",
     "Push",
     "Registry",
     "Runtime",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from ..model.network import Attachment, Endpoint
+from ..model.network import Attachment, Endpoint, PortMapping
 
 
 @runtime_checkable
@@ -21,8 +21,9 @@ class Network(Protocol):
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """Connect the namespace at path `netns` for container `id`; loopback is brought up too.
 
-        Names of links and leases derive from `id`. Raises ExhaustedError (no free address or port on the bridge),
-        ConflictError (the fixed address is taken), UnsupportedError, HostError; after a failure nothing is left.
+        `endpoint.ports` is empty unless this network is a `Publish`. Names of links and leases derive from `id`. Raises
+        ExhaustedError (no free address or port on the bridge), ConflictError (the fixed address is taken),
+        UnsupportedError, HostError; after a failure nothing is left.
         """
         ...
 
@@ -31,5 +32,26 @@ class Network(Protocol):
         ...
 
     def owned(self) -> frozenset[str]:
-        """Ids that hold a lease or a link."""
+        """Ids that hold a lease, a link or a published port."""
+        ...
+
+
+@runtime_checkable
+class Publish(Protocol):
+    """A network whose containers' ports the host can answer for. Optional: others never see `Endpoint.ports`.
+
+    `attach` publishes them all or fails, with what `check_ports` raises, and undoes itself; `Attachment.ports` is what
+    they became. Then a connection to a published port reaches the container: from other hosts, from the host itself,
+    over its loopback where the bind address covers that, and from containers, its own included. At an address that it
+    is not bound to it does not, and at one of 127.0.0.0/8 only from the host. `detach` releases them.
+    """
+
+    def check_ports(self, ports: tuple[PortMapping, ...], *, now: bool) -> None:
+        """Raise what `attach` would raise for these ports, and change nothing.
+
+        now: also for what may be free at another time; False asks only whether they could ever be published. Raises
+        InvalidError (the same port twice, an address that is none or not of this host), UnsupportedError (an address or
+        a protocol that this network cannot publish), ConflictError (taken: names the port and its holder, a container
+        or a process of the host), HostError.
+        """
         ...

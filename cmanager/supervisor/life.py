@@ -64,11 +64,7 @@ class Life:
         directory = self.bundle.path
         self.steps = [
             Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(directory)),
-            Step(
-                "fill",
-                "fill new volumes from the image",
-                lambda: volumes.attach(attrs.evolve(launch, container=container), directory),
-            ),
+            Step("fill", "fill new volumes from the image", self._fill),
             Step("bundle", "write its OCI configuration", self._write_bundle, takes=("fill",)),
             Step("create", "create it", self._create, lambda: self.runtime.delete(container.id)),
             Step("start", "execute its program", self._start),
@@ -83,6 +79,9 @@ class Life:
         own_range = self._container.user_map
         userns = self._launch.namespaces.get("user", "") if own_range else ""
         rootfs.mount(self._launch.rootfs, self.bundle.path, userns, own_range[0] if own_range else 0)
+
+    def _fill(self) -> tuple[Mount, ...]:
+        return volumes.attach(attrs.evolve(self._launch, container=self._container), self.bundle.path)
 
     def _write_bundle(self, fill: tuple[Mount, ...]) -> None:
         container, launch = self._container, self._launch

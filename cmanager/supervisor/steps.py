@@ -130,11 +130,12 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
                     undo=lambda: netns.unpin(path),
                 )
             )
-        endpoint = Endpoint(hostname(container), aliases=(container.name,))
+        endpoint = Endpoint(hostname(container), aliases=(container.name,), ports=request.ports)
+        published = "".join(f", publish {p.binding} for {p.exposed}" for p in request.ports)
         steps.append(
             Step(
                 "link",
-                f"attach it to network {name}",
+                f"attach it to network {name}{published}",
                 do=lambda: provider.attach(id, path, endpoint),
                 undo=lambda: provider.detach(id, path),
             )

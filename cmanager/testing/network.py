@@ -99,13 +99,14 @@ def traces() -> dict[str, Any]:
     }
 
 
-def reach(server: str, client: str, address: str) -> str:
+def reach(server: str, client: str, address: str, port: int = 0, via: tuple[str, int] | None = None) -> str:
     """Connect from namespace `client` over TCP to `address` in namespace `server` ("" for this one).
 
-    Returns the address that the server saw; fails when nothing answers.
+    port: to listen on, 0 for any; via: address and port to connect to, where that is another. Returns the address that
+    the server saw; fails when nothing answers.
     """
     with netns.entered(server or _HERE):
-        listener = socket.create_server((address, 0))
+        listener = socket.create_server((address, port))
     listener.settimeout(20)
     seen: list[str] = []
 
@@ -116,10 +117,10 @@ def reach(server: str, client: str, address: str) -> str:
             connection.sendall(_GREETING)
 
     def ask() -> None:
-        with netns.entered(client or _HERE), socket.create_connection((address, port), timeout=10) as connection:
+        with netns.entered(client or _HERE), socket.create_connection(target, timeout=10) as connection:
             assert connection.recv(100) == _GREETING
 
-    port = listener.getsockname()[1]
+    target = via or (address, listener.getsockname()[1])
     with listener:
         asking = os.fork()
         if asking == 0:

@@ -1,6 +1,7 @@
 """The bridge network: a veth pair for each container, addresses from a pool, and NAT in a table of our own.
 
 pool.py     which container has which address
+ports.py    which container has which ports of the host
 firewall.py the nftables table, and forwarding
 bridge.py   the bridge that comes with the first container and goes with the last
 network.py  the network seam
@@ -67,13 +68,13 @@ def _bridge(context: Context, options: Any) -> Any:
     from .firewall import Firewall
     from .network import BridgeNetwork
     from .pool import Pool
+    from .ports import Ports
 
     directory = f"{context.run_dir}/{options.name}"
     pool = Pool(directory, options.subnet)
-    bridge = Bridge(
-        f"{directory}/bridge", options.name, pool.network, options.mtu, Firewall(options.name, options.subnet)
-    )
-    return BridgeNetwork(pool, bridge, options.mtu, options.dns)
+    firewall = Firewall(options.name, options.subnet)
+    bridge = Bridge(f"{directory}/bridge", context.root, options.name, pool.network, options.mtu, firewall)
+    return BridgeNetwork(pool, Ports(f"{directory}/ports"), bridge, options.mtu, options.dns)
 
 
 @hookimpl

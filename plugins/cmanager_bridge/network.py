@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from cmanager.errors import CmanagerError, ExhaustedError, HostError, InvalidError
 from cmanager.linux.netns import entered
 from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
-from cmanager.model import Attachment, Endpoint
+from cmanager.model import Attachment, Endpoint, PortMapping
 
 from .bridge import Bridge, delete, mac_of
 from .pool import Pool
+from .ports import Ports
 
 _INTERFACE = "eth0"
 _MOST_PORTS = 1023  # BR_MAX_PORTS, without port 0
@@ -26,8 +27,8 @@ class BridgeNetwork:
 
     isolated = True
 
-    def __init__(self, pool: Pool, bridge: Bridge, mtu: int, dns: tuple[str, ...]) -> None:
-        self._pool, self._bridge, self._mtu, self._dns = pool, bridge, mtu, dns
+    def __init__(self, pool: Pool, ports: Ports, bridge: Bridge, mtu: int, dns: tuple[str, ...]) -> None:
+        self._pool, self._ports, self._bridge, self._mtu, self._dns = pool, ports, bridge, mtu, dns
 
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """See `cmanager.seams.Network.attach`."""
@@ -38,8 +39,11 @@ class BridgeNetwork:
             address = pool.lease(id, endpoint.address)
             mac = wanted or mac_of(address)
             try:
-                self._plug(id, netns, mac)
+                bound = self._ports.take(id, endpoint.ports)
+                self._plug(id, netns, mac, bool(bound))
                 self._configure(netns, address)
+                if bound:
+                    self._bridge.publish(id, address, bound)
             except BaseException:
                 # What cannot be undone keeps its lease, so `owned` tells of it.
                 with suppress(CmanagerError, OSError):
@@ -53,7 +57,13 @@ class BridgeNetwork:
             mac=mac,
             gateway=pool.gateway,
             dns=self._dns,
+            ports=bound,
         )
+
+    def check_ports(self, ports: tuple[PortMapping, ...], *, now: bool) -> None:
+        """See `cmanager.seams.Publish.check_ports`."""
+        with _told("look for ports of network", self._bridge.name):
+            self._ports.check(ports, now=now)
 
     def detach(self, id: str, netns: str) -> None:
         """See `cmanager.seams.Network.detach`."""
@@ -65,10 +75,10 @@ class BridgeNetwork:
 
     def owned(self) -> frozenset[str]:
         """See `cmanager.seams.Network.owned`."""
-        with _told("list network", self._bridge.name):
-            return self._pool.holders()
+        with _told("list network", self._bridge.name), Rtnetlink() as here:
+            return self._pool.holders() | self._bridge.found(here)
 
-    def _plug(self, id: str, netns: str, mac: str) -> None:
+    def _plug(self, id: str, netns: str, mac: str, published: bool) -> None:
         with Rtnetlink() as here:
             try:
                 there = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
@@ -77,12 +87,17 @@ class BridgeNetwork:
             try:
                 bridge = self._bridge.ensure(here)
                 self._link(here, bridge, id, mac, there)
+                if published:
+                    # Where br_netfilter is loaded, what a container sends to its own published port never leaves
+                    # the bridge (br_nf_pre_routing_finish).
+                    here.hairpin(_name(id))
             finally:
                 os.close(there)
 
     def _link(self, here: Rtnetlink, bridge: int, id: str, mac: str, there: int) -> None:
         try:
-            here.add_veth(_name(id), bridge, id, _INTERFACE, 0, mac, there, self._mtu)
+            here.add_veth(_name(id), bridge, _INTERFACE, 0, mac, there, self._mtu)
+            here.set_alias(_name(id), id)
         except OSError as error:
             if error.errno == errno.EXFULL:
                 raise ExhaustedError(
@@ -111,9 +126,15 @@ class BridgeNetwork:
 
     def _release(self, id: str) -> None:
         """With the last lease the bridge, then the lease: who dies in between is still `owned`. Under the lock."""
-        if self._pool.holders() <= {id}:
-            with Rtnetlink() as here:
+        holders = self._pool.holders()
+        with Rtnetlink() as here:
+            if not self._bridge.recorded():
+                holders |= self._bridge.found(here)
+            if holders <= {id}:
                 self._bridge.remove(here)
+            elif id not in self._pool.holders() or self._ports.held(id):
+                self._bridge.withdraw(id)
+        self._ports.release(id)
         self._pool.release(id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -19,13 +20,12 @@ import pytest
 
 from cmanager.errors import ConflictError, ExhaustedError, HostError, InvalidError, UnsupportedError
 from cmanager.linux import netns
-from cmanager.model import Context, Endpoint
-from cmanager.seams import Network
+from cmanager.model import Context, Endpoint, PortMapping
+from cmanager.seams import Network, Publish
 from cmanager.testing.network import (
     ENDPOINT,
     Box,
     IsolatedSuite,
-    LinkSuite,
     NetworkSuite,
     container_id,
     fresh_host,
@@ -34,6 +34,7 @@ from cmanager.testing.network import (
     traces,
     within,
 )
+from cmanager.testing.ports import PublishSuite, another_host, published
 from cmanager_bridge import Options
 from cmanager_bridge import cmanager_networks as bridge_networks
 from cmanager_hostnet import cmanager_networks as null_networks
@@ -51,7 +52,7 @@ def make(kind: str, run: Path, **options: Any) -> Network:
     return made
 
 
-class TestBridge(LinkSuite):
+class TestBridge(PublishSuite):
     @pytest.fixture
     def provider(self, host: None, tmp_path: Path) -> Network:
         return make("bridge", tmp_path / "run")
@@ -334,26 +335,36 @@ def test_a_bridge_left_half_made_is_made_again(bridge: Network, box: Callable[[i
     assert traces() == before
 
 
-def test_killed_anywhere(bridge: Network, box: Callable[[int], Box]) -> None:
+@pytest.mark.parametrize("ports", [(), (PortMapping("", 8080, 80), PortMapping("127.0.0.1", 0, 81))])
+@pytest.mark.parametrize("alone", [True, False])
+def test_killed_anywhere(
+    bridge: Network, box: Callable[[int], Box], ports: tuple[PortMapping, ...], alone: bool
+) -> None:
     """Whoever is killed at work is owned, or holds nothing; detach then leaves the host as it was."""
-    one, before = box(1), traces()
-    for action in (partial(attach, bridge, one), partial(bridge.detach, one.id, one.path)):
+    one, other = box(1), box(2)
+    if not alone:
+        attach(bridge, other)
+    stay = bridge.owned()
+    before = traces()
+    endpoint = Endpoint("box", ports=ports)
+    for action in (partial(bridge.attach, one.id, one.path, endpoint), partial(bridge.detach, one.id, one.path)):
         step = 1
         while True:
             if action.func == bridge.detach:
-                attach(bridge, one)
+                bridge.attach(one.id, one.path, endpoint)
             killed = killed_at(step, action)
-            held = bridge.owned()
+            held = bridge.owned() - stay
             assert held <= {one.id}
             if not held:
                 assert traces() == before, f"at step {step}"
             bridge.detach(one.id, one.path)
-            assert bridge.owned() == frozenset()
+            assert bridge.owned() == stay
             assert traces() == before, f"at step {step}"
             if not killed:
                 break
             step += 11
         assert step > 100, "it was killed nowhere"
+    bridge.detach(other.id, other.path)
 
 
 def killed_at(step: int, action: Callable[[], object]) -> bool:
@@ -390,22 +401,174 @@ def test_a_namespace_with_links_of_its_own(bridge: Network, box: Callable[[int],
         bridge.detach(each.id, each.path)
 
 
+# -- what is known when the leases were lost ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def lost(bridge: Network, box: Callable[[int], Box], tmp_path: Path) -> Network:
+    """A bridge with two containers, 1 and 2, whose directory on tmpfs was emptied; 1 publishes a port."""
+    one = box(1)
+    bridge.attach(one.id, one.path, published(PortMapping("", 8080, 80)))
+    attach(bridge, box(2))
+    shutil.rmtree(tmp_path / "run/cmanager0")
+    return bridge
+
+
+@pytest.fixture
+def box_path(tmp_path: Path) -> Callable[[int], str]:
+    return lambda number: str(tmp_path / f"netns-{number}")
+
+
+def test_links_and_ports_tell_whose_they_are(lost: Network, box_path: Callable[[int], str]) -> None:
+    """By the links' aliases and the elements' comments; detach finds them, and the last takes bridge and table."""
+    one, two = container_id(1), container_id(2)
+    assert lost.owned() == {one, two}
+    assert one in nft("list", "map", "ip", "cmanager_cmanager0", "anywhere")
+    lost.detach(one, box_path(1))
+    assert lost.owned() == {two}
+    assert "elements" not in nft("list", "map", "ip", "cmanager_cmanager0", "anywhere")
+    assert "cmanager0" in links(), "the other one needs it"
+    lost.detach(two, box_path(2))
+    assert lost.owned() == frozenset()
+    assert list(links()) == ["lo"]
+    assert tables() == ""
+
+
+def test_a_port_is_found_without_its_link(lost: Network, box_path: Callable[[int], str]) -> None:
+    one = container_id(1)
+    run(f"ip link delete cm{one[:13]}")
+    assert one in lost.owned()
+    lost.detach(one, box_path(1))
+    assert one not in lost.owned()
+
+
+def test_nobody_is_attached_to_a_bridge_whose_leases_are_lost(lost: Network, box: Callable[[int], Box]) -> None:
+    """Its addresses may be in use; once the containers are gone it is made anew."""
+    three = box(3)
+    with pytest.raises(ConflictError, match="cmanager gc"):
+        attach(lost, three)
+    assert lost.owned() == {container_id(1), container_id(2)}
+    for id in lost.owned():
+        run(f"ip link delete cm{id[:13]}")
+    lost.detach(container_id(1), "")
+    attach(lost, three)
+    assert lost.owned() == {three.id}
+    lost.detach(three.id, three.path)
+    assert list(links()) == ["lo"]
+
+
+def test_another_root_never_claims_them(lost: Network, tmp_path: Path) -> None:
+    """Or its `gc` would cut off the containers of this one."""
+    other = make("bridge", tmp_path / "other")
+    before = traces()
+    assert other.owned() == frozenset()
+    other.detach(container_id(1), "")  # what nobody knows is gone
+    assert traces()["tables"] == before["tables"]
+    assert "cmanager0" in links()
+
+
+# -- published ports ----------------------------------------------------------------------------------------------
+
+
+def nft(*arguments: str) -> str:
+    return subprocess.run(["nft", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_port_is_one_element_and_no_rule(bridge: Network, box: Callable[[int], Box]) -> None:
+    one, two = box(1), box(2)
+    attach(bridge, two)
+    rules = nft("-s", "list", "chains")
+    before = nft("list", "table", "ip", "cmanager_cmanager0")
+    bridge.attach(one.id, one.path, published(PortMapping("", 8080, 80), PortMapping("127.0.0.1", 8081, 80)))
+    assert nft("list", "table", "ip", "cmanager_cmanager0").count(one.id) == 2
+    assert nft("-s", "list", "chains") == rules
+    bridge.detach(one.id, one.path)
+    assert nft("list", "table", "ip", "cmanager_cmanager0") == before
+    bridge.detach(two.id, two.path)
+
+
+@pytest.mark.parametrize("setting", ["0", "1"])
+def test_hairpin_with_and_without_br_netfilter(bridge: Network, box: Callable[[int], Box], setting: str) -> None:
+    """Where it is loaded, bridged packets pass the rules too, and never reach the host's routing."""
+    one, two = box(1), box(2)
+    netfilter = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if netfilter.exists():
+        netfilter.write_text(setting, encoding="ascii")
+    elif setting == "1":
+        pytest.skip("the module br_netfilter is not loaded")
+    address = bridge.attach(one.id, one.path, published(PortMapping("", 8080, 80))).addresses[0].partition("/")[0]
+    attach(bridge, two)
+    for client in (one.path, two.path):
+        assert reach(one.path, client, address, 80, via=("10.88.0.1", 8080))
+    for each in (one, two):
+        bridge.detach(each.id, each.path)
+
+
+def test_the_loopback_is_routed_only_where_a_port_asks_for_it(bridge: Network, box: Callable[[int], Box]) -> None:
+    one, two = box(1), box(2)
+    routed = Path("/proc/sys/net/ipv4/conf/cmanager0/route_localnet")
+    bridge.attach(one.id, one.path, ENDPOINT)
+    assert routed.read_text(encoding="ascii") == "0\n"
+    bridge.attach(two.id, two.path, published(PortMapping("127.0.0.1", 8080, 80)))
+    assert routed.read_text(encoding="ascii") == "1\n"
+    for other in ("all", "default", "lo"):
+        assert Path(f"/proc/sys/net/ipv4/conf/{other}/route_localnet").read_text(encoding="ascii") == "0\n"
+    for each in (one, two):
+        bridge.detach(each.id, each.path)
+
+
+def test_who_sent_before_reaches_the_next_container(bridge: Network, box: Callable[[int], Box], elsewhere: str) -> None:
+    """UDP has no end: a socket that goes on sending follows the port from nobody to one container and to the next."""
+    boxes, seen = [box(1), box(2)], []
+    run(f"nsenter --net={elsewhere} ip route add default via 192.0.2.1")
+    with netns.entered(elsewhere):
+        asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    attach(bridge, box(3))  # so that the table stays
+    with asking:
+        asking.settimeout(1)
+        for one in boxes:
+            with suppress(OSError):
+                asking.sendto(b"too early", ("192.0.2.1", 5300))
+                asking.recv(100)
+            bridge.attach(one.id, one.path, published(PortMapping("", 5300, 53, "udp")))
+            with netns.entered(one.path):
+                answering = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with answering:
+                answering.settimeout(2)
+                answering.bind(("0.0.0.0", 53))
+                asking.sendto(one.id.encode(), ("192.0.2.1", 5300))
+                seen.append(answering.recv(100).decode())
+            bridge.detach(one.id, one.path)
+    assert seen == [one.id for one in boxes]
+    bridge.detach(container_id(3), "")
+
+
+def test_a_flushed_table_is_told(bridge: Network, box: Callable[[int], Box]) -> None:
+    """Attach says what happened, and nothing is left of it."""
+    one, two = box(1), box(2)
+    attach(bridge, two)
+    run("nft flush ruleset")
+    with pytest.raises(UnsupportedError, match="table of network bridge is gone"):
+        bridge.attach(one.id, one.path, published(PortMapping("", 8080, 80)))
+    assert bridge.owned() == {two.id}
+    bridge.detach(two.id, two.path)
+
+
+def test_no_ipv6(bridge: Network) -> None:
+    assert isinstance(bridge, Publish)
+    with pytest.raises(UnsupportedError, match=r"\[::1\]: network bridge has no IPv6, give an IPv4 address"):
+        bridge.check_ports((PortMapping("::1", 80, 80),), now=False)
+
+
 # -- packets ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def elsewhere(host: None, tmp_path: Path) -> Iterator[str]:
     """Namespace of a machine behind the host, 192.0.2.2, that knows no way back to the containers."""
-    path = str(tmp_path / "elsewhere")
-    netns.pin(path)
-    try:
-        run("ip link add toward type veth peer name back", "ip address add 192.0.2.1/30 dev toward")
-        run("ip link set toward up", f"ip link set back netns {path}")
-        inside = f"nsenter --net={path} ip"
-        run(f"{inside} link set lo up", f"{inside} address add 192.0.2.2/30 dev back", f"{inside} link set back up")
+    with another_host(str(tmp_path / "elsewhere")) as path:
+        run(f"nsenter --net={path} ip route delete default")
         yield path
-    finally:
-        netns.unpin(path)
 
 
 def test_out_through_nat(bridge: Network, box: Callable[[int], Box], elsewhere: str) -> None:

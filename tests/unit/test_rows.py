@@ -35,6 +35,7 @@ from cmanager.model import (
     ImageEntry,
     Layer,
     Limits,
+    PortMapping,
     Providers,
     RunRequest,
     Status,
@@ -52,7 +53,9 @@ REQUEST = RunRequest(
     ulimits=(Ulimit("nofile", 10, 20),),
     cap_add=("NET_ADMIN",),
 )
-LINK = Attachment("eth0", ("10.88.0.2/16",), (), "02:00:00:00:00:02", "10.88.0.1", (), ("0.0.0.0:80:80/tcp",))
+LINK = Attachment(
+    "eth0", ("10.88.0.2/16",), (), "02:00:00:00:00:02", "10.88.0.1", (), (PortMapping("0.0.0.0", 80, 80),)
+)
 
 
 def container(number: int = 1, **status: Any) -> Container:
@@ -106,7 +109,7 @@ def test_a_row_has_dockers_fields_as_text() -> None:
         "RunningFor": "About an hour ago",
         "Status": "Up 5 seconds",
         "State": "running",
-        "Ports": "0.0.0.0:80:80/tcp",
+        "Ports": "0.0.0.0:80->80/tcp",
         "Names": "box1",
         "Labels": "a=b,tier=web",
         "Mounts": "/srv",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model import Container, Health, Image, ImageConfig, RunRequest, Volume
-from . import mounts
+from . import mounts, ports
 from .gofunctions import OpenMap
 from .human import rfc3339
 from .rows import split_reference, state_word
@@ -100,7 +100,7 @@ def _config(found: Container, image: ImageConfig) -> dict[str, Any]:
     return {
         "Hostname": request.hostname or found.id[:12],
         "User": request.user or image.user,
-        "ExposedPorts": OpenMap.fromkeys(image.exposed_ports, {}),
+        "ExposedPorts": OpenMap.fromkeys((*image.exposed_ports, *request.expose), {}),
         "OpenStdin": request.interactive,
         "Tty": request.tty,
         "Env": _environment(request, image),
@@ -161,6 +161,8 @@ def _host_config(found: Container) -> dict[str, Any]:
     limits = request.limits
     return {
         "NetworkMode": request.network,
+        "PortBindings": OpenMap(ports.asked(found)),
+        "PublishAllPorts": request.publish_all,
         "AutoRemove": request.remove,
         "RestartPolicy": {"Name": request.restart.name, "MaximumRetryCount": request.restart.maximum},
         "CapAdd": list(request.cap_add),
@@ -193,7 +195,8 @@ def _host_config(found: Container) -> dict[str, Any]:
 def _network(found: Container) -> dict[str, Any]:
     link = found.status.attachment
     if link is None:
-        return {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": "", "Networks": OpenMap()}
+        facts = {"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": ""}
+        return {**facts, "Ports": OpenMap(ports.settings(found)), "Networks": OpenMap()}
     address, _, prefix = (link.addresses[0] if link.addresses else "").partition("/")
     facts = {
         "IPAddress": address,
@@ -201,7 +204,12 @@ def _network(found: Container) -> dict[str, Any]:
         "Gateway": link.gateway,
         "MacAddress": link.mac,
     }
-    return {**facts, "SandboxKey": found.status.netns, "Networks": OpenMap({found.request.network: facts})}
+    return {
+        **facts,
+        "Ports": OpenMap(ports.settings(found)),
+        "SandboxKey": found.status.netns,
+        "Networks": OpenMap({found.request.network: facts}),
+    }
 
 
 def _usage(found: Container) -> dict[str, Any] | None:

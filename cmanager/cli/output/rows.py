@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidError, NotFoundError
 from ...model import Container, ImageEntry
-from . import filters, mounts
+from . import filters, mounts, ports
 from .human import ago, duration, local_time, parse_time, size
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "RunningFor": ago(container.created_at, now),
         "Status": status_text(container, now),
         "State": state_word(container),
-        "Ports": ", ".join(container.status.attachment.ports) if container.status.attachment else "",
+        "Ports": ports.text(container),
         "Names": container.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(request.labels.items())),
         "Mounts": ",".join(mounts.named(container, trunc=trunc)),
@@ -231,6 +231,8 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "runtime": lambda value: lambda c: c.providers.runtime == value,
     "command": _command,
     "until": _until,
+    "publish": ports.publish_filter,
+    "expose": ports.expose_filter,
     "health": _health,
     "restart-policy": lambda value: lambda c: c.request.restart.name == value,
 }
