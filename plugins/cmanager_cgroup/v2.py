@@ -16,6 +16,12 @@ _WANTED = ("cpu", "cpuset", "memory", "pids")
 _FREEZE_SECONDS = 10.0
 
 
+def is_prepared(parent: str, controllers: tuple[str, ...]) -> bool:
+    """Whether the cgroup `parent` is there and hands its controllers to its children."""
+    handed = files.read_or(f"{parent}/cgroup.subtree_control", "-").split()
+    return all(name in handed for name in _WANTED if name in controllers) and handed != ["-"]
+
+
 def prepare_parent(root: str, parent: str, controllers: tuple[str, ...]) -> None:
     """Hand the controllers down to the new cgroup `parent` and to its children."""
     wanted = " ".join(f"+{name}" for name in _WANTED if name in controllers)
