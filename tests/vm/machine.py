@@ -49,9 +49,7 @@ def boot(job: str, *, shell: bool = False, seconds: int = 3600) -> int:
 def _follow(command: list[str], shell: bool) -> bytes:
     """Pass on what the machine prints, as it comes; returns the end of it."""
     last = b""
-    with subprocess.Popen(
-        command, stdin=None if shell else subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as machine:
+    with subprocess.Popen(command, stdin=None if shell else subprocess.DEVNULL, stdout=subprocess.PIPE) as machine:
         assert machine.stdout is not None
         while data := machine.stdout.read1(65536):  # type: ignore[attr-defined]
             sys.stdout.buffer.write(data)

@@ -29,7 +29,10 @@ class Failed(Exception):
 
 
 def made() -> Path:
-    """A directory with `root.ext4`, `vmlinuz` and `initrd`, from the cache or new. Never write to them. Raises Failed."""
+    """A directory with `root.ext4`, `vmlinuz` and `initrd`, from the cache or new; never to be written to.
+
+    Raises Failed.
+    """
     if platform.machine() != "x86_64":
         raise Failed(f"the virtual machine is an x86-64 one, this host is {platform.machine()}")
     _need_programs()
@@ -47,7 +50,7 @@ def made() -> Path:
 
 
 def disk(tree: Path, path: Path, size: str) -> None:
-    """An ext4 image at `path` with the files of `tree`; sparse, and without a journal: nobody reads it after a crash."""
+    """A sparse ext4 image at `path` with the files of `tree`; without a journal, as nobody reads it after a crash."""
     run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", "root_owner=0:0", "-d", str(tree), str(path), size)
 
 
