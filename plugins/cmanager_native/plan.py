@@ -95,6 +95,10 @@ class Plan:
     def new_cgroup_namespace(self) -> bool:
         return bool(self.flags & syscalls.CLONE_NEWCGROUP)
 
+    @property
+    def has_cgroup_namespace(self) -> bool:
+        return self.new_cgroup_namespace or any(f == syscalls.CLONE_NEWCGROUP for f, _ in self.joins)
+
 
 def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
     """The plan for the bundle at this path; `compile_filter` turns `linux.seccomp` into BPF.
