@@ -125,7 +125,7 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         raise UnsupportedError("native runtime: process.terminal is set, but no terminal was given")
     for key in ("apparmorProfile", "selinuxLabel"):
         if process.get(key):
-            raise UnsupportedError(f"native runtime: process.{key} is set, but this kernel has no such security module")
+            raise UnsupportedError(f"native runtime: process.{key} is not supported")
     for key in ("intelRdt", "personality", "mountLabel", "timeOffsets"):
         if linux.get(key):
             raise UnsupportedError(f"native runtime: linux.{key} is not supported")
