@@ -17,6 +17,8 @@ from pathlib import Path
 import rootfs
 from rootfs import CHECKOUT, Failed
 
+#: A kernel that cannot go on ends the machine, and QEMU by -no-reboot.
+_KERNEL = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 softlockup_panic=1"
 _LAST = re.compile(rb"\nvm: exit code (\d+)\r?\n")
 
 
@@ -30,11 +32,12 @@ def boot(job: str, *, shell: bool = False, seconds: int = 3600) -> int:
         console, disk = Path(work) / "console", _job_disk(Path(work), job, shell)
         command = [
             *("timeout", "--foreground", str(seconds), "qemu-system-x86_64"),
-            # Not kvm by itself: where it is there, it may still not work.
-            *("-accel", os.environ.get("CMANAGER_VM_ACCEL", "tcg,thread=multi"), "-cpu", "max"),
+            # Not kvm by itself: where it is there, it may still not work. One thread: with more, QEMU 7.2 now and then
+            # loses the interrupt that wakes an idle processor, and the machine stands still.
+            *("-accel", os.environ.get("CMANAGER_VM_ACCEL", "tcg,thread=single"), "-cpu", "max"),
             *("-smp", "2", "-m", "1536", "-nodefaults", "-nic", "none", "-display", "none", "-no-reboot"),
             *("-kernel", f"{made}/vmlinuz", "-initrd", f"{made}/initrd"),
-            *("-append", "root=/dev/vda rw init=/init console=ttyS0 panic=-1 quiet"),
+            *("-append", f"root=/dev/vda rw init=/init {_KERNEL}"),
             *("-drive", f"file={made}/root.ext4,format=raw,if=virtio,snapshot=on"),
             *("-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"),
             *("-serial", f"file:{console}", "-chardev", "stdio,id=out,signal=off", "-serial", "chardev:out"),
@@ -51,10 +54,14 @@ def _follow(command: list[str], shell: bool) -> bytes:
     last = b""
     with subprocess.Popen(command, stdin=None if shell else subprocess.DEVNULL, stdout=subprocess.PIPE) as machine:
         assert machine.stdout is not None
-        while data := machine.stdout.read1(65536):  # type: ignore[attr-defined]
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            last = (last + data)[-200:]
+        try:
+            while data := machine.stdout.read1(65536):  # type: ignore[attr-defined]
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                last = (last + data)[-200:]
+        except BaseException:
+            machine.terminate()
+            raise
     return last
 
 
