@@ -22,7 +22,7 @@ _KERNEL = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 softlockup_panic=1"
 _LAST = re.compile(rb"\nvm: exit code (\d+)\r?\n")
 
 
-def boot(job: str, *, shell: bool = False, seconds: int = 3600) -> int:
+def boot(job: str, *, shell: bool = False, seconds: int = 1800) -> int:
     """Run the shell script `job` in the checkout, in a fresh machine, and pass its output on; returns its exit code.
 
     shell: give it this terminal as stdin. Raises Failed, also when it takes longer than `seconds`.
