@@ -78,12 +78,13 @@ def test_what_is_swapped_out_is_bounded_too(cli: Cli) -> None:
 
 
 def test_a_device_list_is_a_program_on_the_cgroup(cli: Cli) -> None:
+    log = ("--cap-add", "SYSLOG")  # without, the kernel's log refuses by itself where kernel.dmesg_restrict is on
     script = ": < /dev/mine && echo opened; echo x > /dev/mine"
-    done = cli("run", "--rm", "--device", "/dev/kmsg:/dev/mine:r", "busybox", "sh", "-c", script)
+    done = cli("run", "--rm", *log, "--device", "/dev/kmsg:/dev/mine:r", "busybox", "sh", "-c", script)
     assert done.stdout.strip() == "opened"
     assert "not permitted" in done.stderr
     script = "mknod /dev/kmsg c 1 11 && : < /dev/kmsg && echo opened"
-    assert "opened" not in cli("run", "--rm", "busybox", "sh", "-c", script).stdout
+    assert "opened" not in cli("run", "--rm", *log, "busybox", "sh", "-c", script).stdout
     assert cli.ok("run", "--rm", "--privileged", "busybox", "sh", "-c", script) == "opened"
 
 
