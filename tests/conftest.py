@@ -38,6 +38,14 @@ def outside() -> Iterator[int]:
     os.close(fd)
 
 
+@pytest.fixture(scope="session")
+def mirrors(outside: int) -> int:
+    """The network that has the package mirrors, for what is built from packages."""
+    if os.environ.get("CMANAGER_TEST_OFFLINE"):
+        pytest.skip("needs package mirrors, CMANAGER_TEST_OFFLINE says that there are none")
+    return outside
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_network(outside: int) -> Iterator[None]:
     """The whole session, and every command it runs, in namespaces of its own."""

@@ -251,13 +251,10 @@ def make_rootfs(mounts: tuple[Mount, ...], directory: str) -> None:
 
 
 def _make_first(mount: Mount, directory: str) -> None:
-    try:
-        fd = detached(mount)
-    except OSError as error:
-        if error.errno != errno.EINVAL or mount.type != "overlay":
-            raise
-        _make_overlay(mount, directory, error)
+    if mount.type == "overlay" and not _overlay_appends(os.uname().release):
+        _make_overlay(mount, directory)
         return
+    fd = detached(mount)
     point = inroot.open_root(directory)
     try:
         syscalls.move_mount(fd, point)
@@ -266,10 +263,17 @@ def _make_first(mount: Mount, directory: str) -> None:
         os.close(fd)
 
 
-def _make_overlay(mount: Mount, directory: str, told: OSError) -> None:
-    """Overlay before Linux 6.8, which has no `lowerdir+`: mount(2), whose options must fit into one page.
+def _overlay_appends(release: str) -> bool:
+    """Whether this kernel's overlayfs has `lowerdir+` (6.8). Trying it instead would put an error into its log."""
+    major, _, rest = release.partition(".")
+    minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return (int(major), int(minor or "0")) >= (6, 8)
 
-    Directories are named by descriptor, which is short and needs no escaping. Raises `told` when this fails too.
+
+def _make_overlay(mount: Mount, directory: str) -> None:
+    """Overlay on kernels without `lowerdir+`: mount(2), whose options must fit into one page (EINVAL else).
+
+    Directories are named by descriptor, which is short and needs no escaping.
     """
     options = parse_options(mount.options)
     opened: list[int] = []
@@ -284,9 +288,10 @@ def _make_overlay(mount: Mount, directory: str, told: OSError) -> None:
         pairs = [(key, named(value) if value and key in ("upperdir", "workdir") else value) for key, value in rest]
         words = [f"lowerdir={lower}", *(key if value is None else f"{key}={value}" for key, value in pairs)]
         flags = sum(flag for attribute, flag in _MOUNT_FLAGS.items() if options.add & attribute)
-        syscalls.mount("overlay", directory, "overlay", flags, ",".join(words))
-    except OSError:
-        raise told from None
+        data = ",".join(words)
+        if len(data) >= os.sysconf("SC_PAGE_SIZE"):
+            raise OSError(errno.E2BIG, f"this kernel takes fewer than {len(opened) - 2} layers, use vfs", directory)
+        syscalls.mount("overlay", directory, "overlay", flags, data)
     finally:
         for fd in opened:
             os.close(fd)

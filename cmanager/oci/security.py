@@ -42,7 +42,8 @@ def decide(
         elif key in ("apparmor", "label") and value in ("unconfined", "disable"):
             continue
         elif key in ("apparmor", "label"):
-            raise UnsupportedError(f"--security-opt {option!r}: this kernel has no active {key} security module")
+            off = "unconfined" if key == "apparmor" else "disable"
+            raise UnsupportedError(f"--security-opt {option!r} is not supported, only {key}={off} is")
         else:
             known = "no-new-privileges, seccomp=FILE|unconfined|default, systempaths=unconfined, apparmor=unconfined"
             raise InvalidError(f"unknown --security-opt {option!r}, known are {known}")

@@ -145,17 +145,15 @@ class CgroupLimiter:
         return next((h for h in self._hierarchies if h.version == 2), None)
 
     def _make(self, hierarchy: Hierarchy, path: str) -> None:
+        module = v2 if hierarchy.version == 2 else v1
         parent, own = hierarchy.path(self._parent), hierarchy.path(path)
-        try:
-            os.mkdir(own, 0o755)
-        except FileNotFoundError:
+        # What the parent hands down is looked at each time: another start may have made it just now, or died there.
+        if not module.is_prepared(parent, hierarchy.controllers):
             with suppress(FileExistsError):
                 files.mkdir(parent)
-            (v2 if hierarchy.version == 2 else v1).prepare_parent(hierarchy.mountpoint, parent, hierarchy.controllers)
-            with suppress(FileExistsError):
-                files.mkdir(own)
-        except OSError as error:
-            raise HostError.of("make cgroup", own, error) from None
+            module.prepare_parent(hierarchy.mountpoint, parent, hierarchy.controllers)
+        with suppress(FileExistsError):
+            files.mkdir(own)
         if hierarchy.version == 1:
             v1.prepare(parent, own, hierarchy.controllers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,13 @@ from . import files
 
 _PERIOD = 100_000  # microseconds
 _FREEZE_SECONDS = 10.0
+
+
+def is_prepared(parent: str, controllers: tuple[str, ...]) -> bool:
+    """Whether the cgroup `parent` is there and its children can hold processes."""
+    if "cpuset" in controllers:
+        return bool(files.read_or(f"{parent}/cpuset.mems", ""))
+    return os.path.isdir(parent)
 
 
 def prepare_parent(root: str, parent: str, controllers: tuple[str, ...]) -> None:

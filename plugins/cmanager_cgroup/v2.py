@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import time
+from contextlib import suppress
 from typing import Any
 
 from cmanager.errors import HostError, UnsupportedError
@@ -14,6 +17,14 @@ from . import files
 _PERIOD = 100_000  # microseconds
 _WANTED = ("cpu", "cpuset", "memory", "pids")
 _FREEZE_SECONDS = 10.0
+_ASIDE = "-aside"
+_MOVES = 10
+
+
+def is_prepared(parent: str, controllers: tuple[str, ...]) -> bool:
+    """Whether the cgroup `parent` is there and hands its controllers to its children."""
+    handed = files.read_or(f"{parent}/cgroup.subtree_control", "").split()
+    return os.path.isdir(parent) and all(name in handed for name in _WANTED if name in controllers)
 
 
 def prepare_parent(root: str, parent: str, controllers: tuple[str, ...]) -> None:
@@ -21,16 +32,38 @@ def prepare_parent(root: str, parent: str, controllers: tuple[str, ...]) -> None
     wanted = " ".join(f"+{name}" for name in _WANTED if name in controllers)
     if not wanted:
         return
-    for directory in (root, parent):
-        try:
-            files.write(f"{directory}/cgroup.subtree_control", wanted)
-        except HostError as error:
-            if error.errno == 16:
-                raise UnsupportedError(
-                    f"cgroup {directory} has processes of its own, so it cannot hand controllers to containers: "
-                    "move them to a cgroup below it"
-                ) from None
+    try:
+        files.write(f"{root}/cgroup.subtree_control", wanted)
+    except HostError as error:
+        # Only the root of all may have both processes and controllers in use; a container's own cgroup may not.
+        if error.errno != errno.EBUSY or not _is_namespaced(root):
             raise
+        _step_aside(root, f"{parent}{_ASIDE}", wanted)
+    files.write(f"{parent}/cgroup.subtree_control", wanted)
+
+
+def _is_namespaced(root: str) -> bool:
+    return os.path.exists(f"{root}/cgroup.type")
+
+
+def _step_aside(root: str, leaf: str, wanted: str) -> None:
+    """Move the processes of a container's own cgroup into a child of it, and those born meanwhile too.
+
+    Whoever removes the container's cgroup removes the child with it.
+    """
+    with suppress(FileExistsError):
+        files.mkdir(leaf)
+    for _ in range(_MOVES):
+        for pid in files.read(f"{root}/cgroup.procs").split():
+            with suppress(HostError):  # it ended, or is none of this pid namespace (0)
+                files.write(f"{leaf}/cgroup.procs", pid)
+        with suppress(HostError):
+            files.write(f"{root}/cgroup.subtree_control", wanted)
+            return
+    raise UnsupportedError(
+        f"cgroup {root} has processes that cannot be moved, so it cannot hand controllers to containers: "
+        "give the container that cmanager runs in a pid namespace of its own"
+    )
 
 
 def writes(directory: str, limits: Limits, controllers: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -86,7 +86,7 @@ def _prepare(
         doing(f"mount {mount.type} at", mount.target)
         if mount.type == "cgroup":
             waited = waited or _wait_for_go(plan, parent)
-            _mount_cgroups(mount, root, cgroups)
+            _mount_cgroups(plan, mount, root, cgroups)
         elif number in binds:
             mounts.place(binds[number], root, mount.target)
             os.close(binds[number])
@@ -190,11 +190,11 @@ def _refuse_link(root: int, path: str) -> None:
         raise OSError(errno.ENOTDIR, "the image has no ordinary directory there", path)
 
 
-def _mount_cgroups(mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> None:
+def _mount_cgroups(plan: Plan, mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> None:
     """Every hierarchy, seen from the container's own cgroup, at the place the host has it."""
     options = mount.options
     if len(cgroups) == 1 and cgroups[0].version == 2:
-        _mount(Mount("cgroup2", "cgroup", mount.target, options), root)
+        _mount_unified(plan, cgroups[0], mount.target, options, root)
         return
     if not cgroups:
         return
@@ -203,7 +203,7 @@ def _mount_cgroups(mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> N
     for hierarchy in cgroups:
         target = f"{mount.target}/{hierarchy.mountpoint.rpartition('/')[2]}"
         if hierarchy.version == 2:
-            _mount(Mount("cgroup2", "cgroup", target, options), root)
+            _mount_unified(plan, hierarchy, target, options, root)
         else:
             _mount(Mount("cgroup", "cgroup", target, (*options, *hierarchy.controllers)), root)
             name = hierarchy.mountpoint.rpartition("/")[2]
@@ -216,6 +216,14 @@ def _mount_cgroups(mount: Mount, root: int, cgroups: tuple[Hierarchy, ...]) -> N
         top = inroot.open_in(root, mount.target, os.O_PATH | os.O_DIRECTORY)
         syscalls.mount_setattr(top, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
         os.close(top)
+
+
+def _mount_unified(plan: Plan, hierarchy: Hierarchy, target: str, options: tuple[str, ...], root: int) -> None:
+    if plan.has_cgroup_namespace:
+        _mount(Mount("cgroup2", "cgroup", target, options), root)
+    else:
+        # A new mount made in the host's cgroup namespace resets nsdelegate and the like for the whole host.
+        mounts.make(Mount("bind", hierarchy.mountpoint, target, ("bind", *options)), root)
 
 
 def _populate_dev(plan: Plan, root: int, doing: Doing) -> None:

@@ -106,6 +106,10 @@ class Plan:
     def new_cgroup_namespace(self) -> bool:
         return bool(self.flags & syscalls.CLONE_NEWCGROUP)
 
+    @property
+    def has_cgroup_namespace(self) -> bool:
+        return self.new_cgroup_namespace or any(f == syscalls.CLONE_NEWCGROUP for f, _ in self.joins)
+
 
 def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
     """The plan for the bundle at this path; `compile_filter` turns `linux.seccomp` into BPF.
@@ -189,7 +193,7 @@ def _program(
 ) -> Program:
     for key in ("apparmorProfile", "selinuxLabel"):
         if process.get(key):
-            raise UnsupportedError(f"native runtime: process.{key} is set, but this kernel has no such security module")
+            raise UnsupportedError(f"native runtime: process.{key} is not supported")
     if not process["args"]:
         raise InvalidError("process.args is empty, there is no program to run")
     if not process["cwd"].startswith("/"):

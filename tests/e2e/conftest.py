@@ -16,20 +16,20 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="session")
-def registry(outside: int) -> Path:
+def registry(request: pytest.FixtureRequest) -> Path:
     """The local registry directory of the checkout, with busybox in it."""
     if not (CHECKOUT / "registry/busybox/index.json").exists():
-        build(outside, "busybox")
+        build(request.getfixturevalue("mirrors"), "busybox")
     return CHECKOUT / "registry"
 
 
-def build(outside: int, *names: str) -> None:
-    """Build images in the network that has the package mirrors."""
+def build(mirrors: int, *names: str) -> None:
+    """Build images in the network that has the package mirrors, given as a descriptor."""
     path = f"{CHECKOUT}:{CHECKOUT}/plugins"
     subprocess.run(
-        ["nsenter", f"--net=/proc/self/fd/{outside}", sys.executable, "-m", "cmanager", "registry", "build", *names],
+        ["nsenter", f"--net=/proc/self/fd/{mirrors}", sys.executable, "-m", "cmanager", "registry", "build", *names],
         check=True,
-        pass_fds=[outside],
+        pass_fds=[mirrors],
         env={**os.environ, "PYTHONPATH": path},
     )
 

@@ -37,9 +37,9 @@ def manifest(cli: Cli) -> dict[str, list[dict[str, object]]]:
     return found
 
 
-def test_building_twice_gives_the_same_digests(registry: Path, outside: int) -> None:
+def test_building_twice_gives_the_same_digests(registry: Path, mirrors: int) -> None:
     before = (registry / "busybox" / "index.json").read_bytes()
-    build(outside, "busybox")
+    build(mirrors, "busybox")
     assert (registry / "busybox" / "index.json").read_bytes() == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -71,9 +72,13 @@ def test_wait_takes_several_and_prints_each_code(cli: Cli) -> None:
     assert cli.ok("wait", "ends-3", "ends-4").split() == ["3", "4"]
 
 
-def test_wait_sees_the_code_of_a_container_that_removes_itself(cli: Cli) -> None:
-    cli.ok("run", "-d", "--rm", "--name", "vanishing", "busybox", "sh", "-c", "sleep 1; exit 8")
+def test_wait_sees_the_code_of_a_container_that_removes_itself(cli: Cli, tmp_path: Path) -> None:
+    script = "until [ -e /mnt/waited-for ]; do sleep 0.05; done; exit 8"
+    options = ("--rm", "--name", "vanishing", "-v", f"{tmp_path}:/mnt")
+    identity = cli.ok("run", "-d", *options, "busybox", "sh", "-c", script)
     waiting = cli.start("wait", "vanishing")
+    wait_until(lambda: list((cli.run_root / "waiters").glob(f"{identity}/*")), "it is waited for")
+    (tmp_path / "waited-for").touch()
     out, _ = waiting.communicate(timeout=60)
     assert out == b"8\n"
     assert cli.names() == []

@@ -40,6 +40,18 @@ def test_one_can_be_the_hosts(cli: Cli, option: str, kind: str) -> None:
     assert links(cli, option, "host")[kind] == host_link(kind)
 
 
+def test_sharing_the_hosts_cgroup_namespace_changes_nothing_for_the_host(cli: Cli) -> None:
+    def mounted() -> list[str]:
+        return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup" in line]
+
+    before = mounted()
+    script = "sed -n 's/^0:://p' /proc/self/cgroup; find /sys/fs/cgroup -name cgroup.controllers | head -n 1"
+    own, found = cli.ok("run", "--rm", "--cgroupns", "host", "busybox", "sh", "-c", script).splitlines()
+    assert own.count("/") == 2
+    assert found
+    assert mounted() == before
+
+
 def test_the_network_can_be_the_hosts(cli: Cli) -> None:
     assert links(cli, "--network", "host")["net"] == host_link("net")
 

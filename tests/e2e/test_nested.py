@@ -13,9 +13,9 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
-def image(registry: Path, outside: int) -> str:
+def image(registry: Path, request: pytest.FixtureRequest) -> str:
     if not (registry / "debian-python" / "index.json").exists():
-        build(outside, "debian-python")
+        build(request.getfixturevalue("mirrors"), "debian-python")
     return "debian-python"
 
 

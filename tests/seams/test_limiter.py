@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from cmanager.linux import cgroups
 from cmanager.model import DeviceRule, Limits
 from cmanager.oci import defaults
 from cmanager.seams import Limiter
@@ -16,6 +19,33 @@ from cmanager_cgroup.limiter import CgroupLimiter
 class TestCgroup(LimiterSuite):
     def make(self) -> Limiter:
         return CgroupLimiter("/cmanager-suite")
+
+    def test_a_parent_that_another_start_made_and_did_not_finish_is_finished(self, id: str) -> None:
+        parent = f"/cmanager-half-{id[:8]}"
+        limiter = CgroupLimiter(parent)
+        made = [hierarchy.path(parent) for hierarchy in cgroups.hierarchies()]
+        try:
+            for directory in made:
+                os.mkdir(directory)
+            path = limiter.create(id, Limits(memory=64 << 20, cpu_shares=512, pids=8)).path
+            assert joins(path)
+        finally:
+            limiter.remove(id)
+            for directory in made:
+                os.rmdir(directory)
+
+
+def joins(path: str) -> bool:
+    """Whether a process can be put into the cgroup in every hierarchy."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for hierarchy in cgroups.hierarchies():
+                cgroups.join(hierarchy.path(path))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def test_shares_keep_their_ratio_on_v2() -> None:

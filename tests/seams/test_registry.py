@@ -76,11 +76,11 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def online(outside: int) -> Iterator[None]:
+def online(mirrors: int) -> Iterator[None]:
     """The network that has the package mirrors, for one test."""
     here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscalls.setns(outside, syscalls.CLONE_NEWNET)
+        syscalls.setns(mirrors, syscalls.CLONE_NEWNET)
         yield
     finally:
         syscalls.setns(here, syscalls.CLONE_NEWNET)

@@ -43,7 +43,7 @@ def test_many_layers_with_awkward_names(tmp_path: Path) -> None:
     mount = Mount("overlay", "overlay", "/", tuple(options))
 
     def act() -> str:
-        mounts._make_overlay(mount, str(tmp_path / "root"), OSError(22, "told"))
+        mounts._make_overlay(mount, str(tmp_path / "root"))
         (tmp_path / "root" / "new").touch()
         flags = os.statvfs(tmp_path / "root").f_flag
         return f"{len(os.listdir(tmp_path / 'root'))} {bool(flags & os.ST_NODEV)}"
@@ -53,7 +53,27 @@ def test_many_layers_with_awkward_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_what_the_kernel_said_first_is_what_is_told(tmp_path: Path) -> None:
-    mount = Mount("overlay", "overlay", "/", (f"lowerdir+={tmp_path}/none", f"upperdir={tmp_path}", "workdir=/none"))
-    told = in_private_namespace(lambda: mounts._make_overlay(mount, str(tmp_path), OSError(22, "told")))
-    assert "told" in told
+def test_more_layers_than_the_kernel_takes_are_told(tmp_path: Path) -> None:
+    lowers = [tmp_path / str(number) for number in range(300)]
+    for lower in (*lowers, tmp_path / "upper", tmp_path / "work", tmp_path / "root"):
+        lower.mkdir()
+    options = [*(f"lowerdir+={lower}" for lower in lowers), f"upperdir={tmp_path}/upper", f"workdir={tmp_path}/work"]
+    mount = Mount("overlay", "overlay", "/", tuple(options))
+    told = in_private_namespace(lambda: mounts._make_overlay(mount, str(tmp_path / "root")))
+    assert "300 layers" in told
+    assert "vfs" in told
+
+
+@pytest.mark.parametrize(
+    ("release", "appends"),
+    [
+        ("5.14.0-503.el9.x86_64", False),
+        ("6.1.0-56-cloud-amd64", False),
+        ("6.7.12", False),
+        ("6.8-rc1", True),
+        ("6.18.44", True),
+        ("7.0+", True),
+    ],
+)
+def test_the_kernel_is_not_asked_for_what_it_lacks(release: str, appends: bool) -> None:
+    assert mounts._overlay_appends(release) is appends
