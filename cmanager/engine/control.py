@@ -68,7 +68,6 @@ class Control:
         self._signal(container, number)
         if number == _SIGKILL:
             self._thaw(container)
-        self._announcer.container("kill", container, signal=str(number))
 
     def end(self, container: Container) -> None:
         """Kill a container that runs, or is about to, and wait until its supervisor has undone everything."""
@@ -149,6 +148,7 @@ class Control:
 
     def _signal(self, container: Container, number: int) -> None:
         if container.status.init:
+            self._announcer.container("kill", container, signal=str(number))
             runtime = self._plugins.get("runtime", container.providers.runtime)
             runtime.kill(container.id, container.status.init, number)
 

@@ -197,6 +197,8 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
             return stopped(client)
 
         wait_until(stopped_by_typing, "the client is stopped")
+        screen.line("echo all of $((40 + 2))")
+        screen.see("all of 42")
         screen.line("fg")
         screen.see("run --rm -i")
         screen.line("second")
