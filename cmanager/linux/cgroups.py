@@ -44,6 +44,15 @@ def hierarchies(mountinfo: str = "/proc/self/mountinfo") -> tuple[Hierarchy, ...
     return tuple(sorted(found.values(), key=lambda hierarchy: -hierarchy.version))
 
 
+def unified(pid: int) -> str:
+    """The cgroup of a process in the v2 hierarchy, like "/cmanager/ID"; "" without one or when it is gone."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            return next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "")
+    except OSError:
+        return ""
+
+
 def processes(cgroup: str) -> tuple[int, ...]:
     """Pids in a cgroup, given like "/cmanager/ID", and in those below it; empty when it is gone."""
     for hierarchy in hierarchies():

@@ -57,7 +57,7 @@ def _kernel() -> Finding:
     if version < (5, 14):
         return Finding("kernel", "missing", release, "5.14 is needed: mount_setattr, openat2, cgroup.kill", needed=True)
     if version < (6, 8):
-        return Finding("kernel", "degraded", release, "fewer than 6.8: an image may have some 200 layers")
+        return Finding("kernel", "degraded", release, "fewer than 6.8: overlayfs takes 200 layers, not 500")
     return Finding("kernel", "ok", release)
 
 

@@ -46,6 +46,8 @@ PROPAGATION = {
     "unbindable": syscalls.MS_UNBINDABLE,
     "runbindable": syscalls.MS_UNBINDABLE | syscalls.MS_REC,
 }
+_OVERLAY_MOST = 500  # OVL_MAX_STACK
+_OVERLAY_MOST_IN_A_PAGE = 200  # 18 bytes each: "/proc/self/fd/123:"
 _MOUNT_FLAGS = {
     syscalls.MOUNT_ATTR_RDONLY: syscalls.MS_RDONLY,
     syscalls.MOUNT_ATTR_NOSUID: syscalls.MS_NOSUID,
@@ -251,7 +253,7 @@ def make_rootfs(mounts: tuple[Mount, ...], directory: str) -> None:
 
 
 def _make_first(mount: Mount, directory: str) -> None:
-    if mount.type == "overlay" and not _overlay_appends(os.uname().release):
+    if mount.type == "overlay" and overlay_layers() < _OVERLAY_MOST:
         _make_overlay(mount, directory)
         return
     fd = detached(mount)
@@ -263,15 +265,18 @@ def _make_first(mount: Mount, directory: str) -> None:
         os.close(fd)
 
 
-def _overlay_appends(release: str) -> bool:
-    """Whether this kernel's overlayfs has `lowerdir+` (6.8). Trying it instead would put an error into its log."""
-    major, _, rest = release.partition(".")
+def overlay_layers(release: str | None = None) -> int:
+    """The most lower directories that an overlay mount can have; release: of a kernel, by default this one's.
+
+    Since 6.8 overlayfs has `lowerdir+`. A kernel without is not asked for it: that would put an error into its log.
+    """
+    major, _, rest = (release or os.uname().release).partition(".")
     minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    return (int(major), int(minor or "0")) >= (6, 8)
+    return _OVERLAY_MOST if (int(major), int(minor or "0")) >= (6, 8) else _OVERLAY_MOST_IN_A_PAGE
 
 
 def _make_overlay(mount: Mount, directory: str) -> None:
-    """Overlay on kernels without `lowerdir+`: mount(2), whose options must fit into one page (EINVAL else).
+    """Overlay on kernels without `lowerdir+`: mount(2), whose options must fit into one page.
 
     Directories are named by descriptor, which is short and needs no escaping.
     """
@@ -288,10 +293,7 @@ def _make_overlay(mount: Mount, directory: str) -> None:
         pairs = [(key, named(value) if value and key in ("upperdir", "workdir") else value) for key, value in rest]
         words = [f"lowerdir={lower}", *(key if value is None else f"{key}={value}" for key, value in pairs)]
         flags = sum(flag for attribute, flag in _MOUNT_FLAGS.items() if options.add & attribute)
-        data = ",".join(words)
-        if len(data) >= os.sysconf("SC_PAGE_SIZE"):
-            raise OSError(errno.E2BIG, f"this kernel takes fewer than {len(opened) - 2} layers, use vfs", directory)
-        syscalls.mount("overlay", directory, "overlay", flags, data)
+        syscalls.mount("overlay", directory, "overlay", flags, ",".join(words))
     finally:
         for fd in opened:
             os.close(fd)

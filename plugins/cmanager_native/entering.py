@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -46,7 +47,7 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
         os.close(pidfd)
     with ours:
         try:
-            join_cgroups(cgroup, pid, cgroups.hierarchies())
+            _join(cgroup, pid, init)
             try:
                 with suppress(BrokenPipeError):  # it failed already and says why
                     ours.send(program.GO)
@@ -62,6 +63,16 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
             os.waitpid(pid, 0)
             raise
     return pid
+
+
+def _join(cgroup: str, pid: int, init: Process) -> None:
+    try:
+        join_cgroups(cgroup, pid, cgroups.hierarchies())
+    except HostError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        # cgroup v2: one that hands controllers on has no processes; the container has moved its own below it.
+        join_cgroups(cgroups.unified(init.pid), pid, cgroups.hierarchies())
 
 
 def join_cgroups(cgroup: str, pid: int, hierarchies: tuple[Hierarchy, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cmanager.errors import HostError, InvalidError, NotFoundError, UnsupportedError
 from cmanager.linux.changes import Change
 from cmanager.linux.layers import Bounds, Claim, Overlay, Store, unpack
-from cmanager.linux.mounts import Mount
+from cmanager.linux.mounts import Mount, overlay_layers
 from cmanager.linux.volumes.store import VolumeStore
 from cmanager.model.image import Layer, check_digest
 from cmanager.model.names import ID
@@ -23,7 +23,6 @@ from .missing import Stack, is_opaque
 if TYPE_CHECKING:
     from cmanager.linux.layers.compare import Comparison
 
-_MOST_LAYERS = 500  # OVL_MAX_STACK
 _LONGEST_OPTION = 255  # fsconfig(2)
 
 
@@ -42,10 +41,9 @@ class OverlayStorage:
     def prepare(self, id: str, layers: tuple[Layer, ...]) -> tuple[Mount, ...]:
         _check_id(id)
         layers = _distinct(layers)
-        if len(layers) > _MOST_LAYERS:
-            raise UnsupportedError(
-                f"{len(layers)} layers are more than overlayfs takes ({_MOST_LAYERS}), use storage vfs"
-            )
+        most = overlay_layers()
+        if len(layers) > most:
+            raise UnsupportedError(f"{len(layers)} layers are more than overlayfs takes ({most}), use storage vfs")
         keys = tuple(_key(layer) for layer in layers)
         home = self._store.home(id)
         lowers = [f"{self._store.layer(key)}/fs" for key in reversed(keys)] or [f"{home}/lower"]

@@ -315,8 +315,8 @@ def test_two_builders_do_not_meet(site: Site) -> None:
 def test_the_cmanager_layer_runs_alone(site: Site, tmp_path: Path) -> None:
     site.recipe("box", "[[layer]]\ncmanager = '/opt/cmanager'\n")
     (entry,) = site.build("box")
-    with tarfile.open(entry.image.layers[0].path) as tar:
-        tar.extractall(tmp_path / "tree", filter="data")
+    (tmp_path / "tree").mkdir()
+    subprocess.run(["tar", "-x", "-f", entry.image.layers[0].path, "-C", tmp_path / "tree"], check=True)
     place = tmp_path / "tree/opt/cmanager"
     assert not list(place.rglob("__pycache__"))
     done = subprocess.run(
