@@ -1,12 +1,16 @@
 """One small process per container: it mounts, creates, starts, waits, keeps the log, and undoes.
 
-steps.py    the table of what a start makes, each with its undo
-etc.py      hosts, hostname and resolv.conf
-announce.py events, for the journal and for plugins that listen
-launch.py   from the engine's process to the supervisor's: fork, or exec of a sealed interpreter
-seal.py     an interpreter that cannot be written to from inside a container
-process.py  what the supervisor does, from first to last
-stdio.py    the container's pipes, its log and the client that is attached
-log.py      the format of the log
-attach.py   the client's side
+steps.py       the table of what a start makes, each with its undo
+launch.py      from the engine's process to the supervisor's: fork, or exec of a sealed interpreter
+seal.py        an interpreter that cannot be written to from inside a container
+background.py  what a supervisor is before anything else
+process.py     what it does, from first to last
+life.py        one life of the container: mounted, created, started
+restart.py     whether there is another life, and when
+health.py      asking the container whether it is well; stopping.py acts on the answer
+execution.py   the supervisor of one exec
+rootfs.py      the root file system, mounted; volumes.py fills and mounts volumes; etc.py hosts, hostname, resolv.conf
+stdio.py       the container's streams and whoever is attached; log.py the format of the log
+attach.py      the client's side; terminal.py the client's terminal, keys.py the detach keys
+announce.py    events, for the journal and for plugins that listen
 """
