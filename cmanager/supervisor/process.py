@@ -202,6 +202,7 @@ class _Supervisor:
                 self._end(code, life.steps)
             life.log.close()
         life.streams.finish(code)
+        _reap()
         return self._next_life(pause) if again else None
 
     def _next_life(self, pause: float) -> Life | None:
@@ -289,6 +290,13 @@ class _Supervisor:
     def _with_warnings(self, status: Status) -> tuple[str, ...]:
         """Those of the record and what listeners failed at so far."""
         return tuple(dict.fromkeys((*status.warnings, *self._warnings)))
+
+
+def _reap() -> None:
+    """Take the exit codes of whatever the life left to us: we are its subreaper (prctl(2))."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
 
 
 def _drain(fd: int) -> None:
