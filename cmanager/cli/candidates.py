@@ -201,6 +201,9 @@ _PARAMETERS: dict[str, Any] = {
     "security_opt": _words("no-new-privileges", "seccomp=", "systempaths=unconfined"),
     "mount": _words("type=bind,", "type=tmpfs,"),
     "tail": _words("all"),
+    "log_driver": _words("json-file", "local", "none", "syslog", "journald"),
+    "log_opt": _words("max-size=", "max-file=", "labels=", "env="),
+    "log_sink": _words("json:/", "file:/", "syslog:", "syslog:unix:/", "syslog:udp:", "journald"),
     **dict.fromkeys(("volume", "env_file", "cidfile", "device", "config"), "file"),
     **dict.fromkeys(("root", "run_root"), "dir"),
 }

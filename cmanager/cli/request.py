@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InvalidError
 from ..model import Limits, Namespaces, RunRequest, Ulimit
-from . import mounts
+from . import logging, mounts
 from .output.human import parse_size
 from .policies import healthcheck, restart_policy
 from .ports import exposed, published
@@ -69,6 +69,7 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         publish=tuple(mapping for text in given["publish"] for mapping in published(text)),
         publish_all=given["publish_all"],
         expose=tuple(port for text in given["expose"] for port in exposed(text)),
+        log=logging.config(given["log_driver"], given["log_opt"], given["log_sink"]),
     )
 
 

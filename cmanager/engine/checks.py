@@ -52,6 +52,7 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
         machine=platform.machine(),
     )
     _check_sysctls(request)
+    _check_log(request)
     limits = attrs.evolve(request.limits, devices=_device_rules(request))
     limiter.check(limits)
     if limits.pids is None:
@@ -127,6 +128,18 @@ def _check_sysctls(request: RunRequest) -> None:
         defaults.check_sysctl(
             key, own_ipc=spaces.ipc == "private", own_net=request.network != "host", own_uts=spaces.uts == "private"
         )
+
+
+def _check_log(request: RunRequest) -> None:
+    log = request.log
+    if log.max_size < 0 or log.max_files < 1:
+        raise InvalidError(f"invalid log of {log.max_files} files of {log.max_size} bytes")
+    if log.max_files > 1 and not log.max_size:
+        raise InvalidError("a log without a size limit is one file, give --log-opt max-size")
+    if log.sinks:
+        from ..supervisor import sinks  # only those who use them pay for it
+
+        sinks.check(log.sinks)
 
 
 def _device_rules(request: RunRequest) -> tuple[DeviceRule, ...]:

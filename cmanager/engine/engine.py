@@ -270,13 +270,16 @@ class Engine:
         *,
         follow: bool = False,
         tail: int | None = None,
-        since: float | None = None,
-        until: float | None = None,
+        since: int | None = None,
+        until: int | None = None,
     ) -> Iterator[logs.Record]:
-        """Records of the container's output, oldest first; `follow` goes on until it ends. Times in epoch seconds."""
+        """Records of the container's output, oldest first; `follow` goes on until it ends. Times in epoch nanoseconds.
+
+        Raises NotFoundError for a container that keeps no log.
+        """
         container = self.inspect(word)
         path = f"{self.store.home(container.id)}/log"
-        return logs.read(path, container.status.supervisor if follow else None, tail=tail, since=since, until=until)
+        return logs.read(container, path, follow=follow, tail=tail, since=since, until=until)
 
     # -- images --------------------------------------------------------------------------------------------------
 

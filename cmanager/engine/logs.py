@@ -4,51 +4,71 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
-from ..errors import HostError
+from ..errors import NotFoundError
 from ..linux import syscalls
 from ..linux.process import Process
-from ..supervisor.log import Record, decode
+from ..model.container import Container
+from ..supervisor.log import Record, stamp
+from .logfiles import LogFiles
 
-__all__ = ["Record", "read"]
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["Record", "attributes", "read"]
+
+_WATCHED = syscalls.IN_MODIFY | syscalls.IN_CREATE | syscalls.IN_MOVED_TO
+_LONGEST = 10**8  # milliseconds, below what poll(2) takes
+_NEVER = 253402300799 * 10**9  # the last second that four digits of a year can tell
 
 
 def read(
-    path: str, follow: Process | None, *, tail: int | None, since: float | None, until: float | None
+    container: Container, path: str, *, follow: bool, tail: int | None, since: int | None, until: int | None
 ) -> Iterator[Record]:
-    """Records of the log at `path`.
+    """Records of a container's log, oldest first. Raises NotFoundError when it keeps none, HostError.
 
-    follow: the supervisor whose end ends the reading, None to stop at the present end; tail: the last so many lines;
-    since, until: epoch seconds.
+    path: of the file that is written to; follow: go on until its supervisor ends; tail: the last so many lines; since,
+    until: nanoseconds since the epoch, both included.
     """
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - closed by _records
-    except FileNotFoundError:
-        return iter(())
-    except OSError as error:
-        raise HostError.of("read the log", path, error) from None
-    return _records(file, path, follow, tail, since, until)
+    if not container.request.log.enabled:
+        raise NotFoundError(f"container {container.name} keeps no log: it was made with --log-driver none")
+    supervisor = container.status.supervisor if follow else None
+    return _records(path, supervisor, tail, _bound(since or 0), until)
+
+
+def attributes(engine: Engine, word: str) -> dict[str, str]:
+    """The labels and variables that a container's log shows with every line: --log-opt labels and env."""
+    container = engine.inspect(word)
+    image = engine.image_of(container)
+    env = (*(image.config.env if image else ()), *container.request.env)
+    return container.request.log.attributes(container.request.labels, env)
 
 
 def _records(
-    file: BinaryIO, path: str, follow: Process | None, tail: int | None, since: float | None, until: float | None
+    path: str, supervisor: Process | None, tail: int | None, since: bytes, until: int | None
 ) -> Iterator[Record]:
-    with file:
-        present = (r for r in decode(file) if (since is None or _epoch(r) >= since))
-        wanted = _last_lines(present, tail) if tail is not None else present
-        for record in wanted:
-            if until is not None and _epoch(record) > until:
-                return
-            yield record
-        if follow:
-            for record in _follow(file, path, follow):
-                if until is not None and _epoch(record) > until:
+    last = _bound(_NEVER if until is None else until)
+    files = LogFiles(path)
+    try:
+        # A clock that was set back leaves records out of order: all are looked at.
+        present = (record for record in files.records() if since <= record.time <= last)
+        yield from _last_lines(present, tail) if tail is not None else present
+        if supervisor:
+            for record in _follow(files, os.path.dirname(path), supervisor, until):
+                if record.time > last:
                     return
-                yield record
+                if record.time >= since:
+                    yield record
+    finally:
+        files.close()
+
+
+def _bound(nanoseconds: int) -> bytes:
+    return stamp(min(nanoseconds, _NEVER)).encode()
 
 
 def _last_lines(records: Iterator[Record], count: int) -> list[Record]:
@@ -66,13 +86,18 @@ def _last_lines(records: Iterator[Record], count: int) -> list[Record]:
     return [record for line in lines for record in line]
 
 
-def _follow(file: BinaryIO, path: str, supervisor: Process) -> Iterator[Record]:
-    watch = syscalls.inotify_watch(path, syscalls.IN_MODIFY)
+def _follow(files: LogFiles, directory: str, supervisor: Process, until: int | None) -> Iterator[Record]:
+    try:
+        # The directory, not a file: a rotation makes new ones.
+        watch = syscalls.inotify_watch(directory, _WATCHED)
+    except FileNotFoundError:
+        yield from files.records()  # removed meanwhile
+        return
     try:
         try:
             gone = os.pidfd_open(supervisor.pid)
         except ProcessLookupError:
-            yield from decode(file)
+            yield from files.records()
             return
         try:
             poller = select.poll()
@@ -80,10 +105,11 @@ def _follow(file: BinaryIO, path: str, supervisor: Process) -> Iterator[Record]:
                 poller.register(fd, select.POLLIN)
             ended = not supervisor.alive()
             while True:
-                yield from decode(file)
-                if ended:
+                yield from files.records()
+                left = _LONGEST if until is None else min((until - time.time_ns()) / 1e6, _LONGEST)
+                if ended or left < 0:
                     return
-                for fd, _ in poller.poll():
+                for fd, _ in poller.poll(left):
                     if fd == gone:
                         ended = True
                     else:
@@ -92,8 +118,3 @@ def _follow(file: BinaryIO, path: str, supervisor: Process) -> Iterator[Record]:
             os.close(gone)
     finally:
         os.close(watch)
-
-
-def _epoch(record: Record) -> float:
-    stamp = record.time.decode("ascii")
-    return datetime.fromisoformat(stamp[:26] + "+00:00").timestamp()

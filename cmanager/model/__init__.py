@@ -23,6 +23,7 @@ from .container import (
 )
 from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
 from .limits import Cgroup, DeviceRule, Limits, Usage
+from .log import Dropped, LogConfig, LogSink
 from .network import Attachment, Endpoint, Peer, PortMapping
 from .plugin import Amendment, Context, Event, Provider
 from .runtime import Bundle, Features, Stdio
@@ -39,6 +40,7 @@ __all__ = [
     "Container",
     "Context",
     "DeviceRule",
+    "Dropped",
     "Endpoint",
     "Event",
     "ExecRequest",
@@ -50,6 +52,8 @@ __all__ = [
     "ImageEntry",
     "Layer",
     "Limits",
+    "LogConfig",
+    "LogSink",
     "Mount",
     "Namespaces",
     "Peer",

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from ..linux.mounts import Mount
 from ..linux.process import Process
 from .limits import Limits, Usage
+from .log import Dropped, LogConfig
 from .network import Attachment, PortMapping
 from .volume import VolumeMount
 
@@ -150,6 +151,7 @@ class RunRequest:
     publish: tuple[PortMapping, ...] = ()
     publish_all: bool = False
     expose: tuple[str, ...] = ()
+    log: LogConfig = field(factory=LogConfig)
 
     @property
     def ports(self) -> tuple[PortMapping, ...]:
@@ -171,7 +173,7 @@ class Status:
     attachment: its place on the network; netns: path of its network namespace, "" for the host's; cgroup: its path;
     boot: boot id these facts belong to; warnings: what was degraded; stop_requested: somebody wanted it to end, so no
     policy starts it again; restarts: how often one did; restart_at: epoch seconds at which one will, 0 for never;
-    health: None where nobody asks.
+    health: None where nobody asks; dropped: what each sink of its log did not take since the last start.
     """
 
     state: State = "created"
@@ -192,6 +194,7 @@ class Status:
     restarts: int = 0
     restart_at: float = 0.0
     health: Health | None = None
+    dropped: tuple[Dropped, ...] = ()
 
     @property
     def runs(self) -> bool:

@@ -21,7 +21,7 @@ from ..oci import security, spec, users
 from ..plugins import Plugins
 from . import etc, rootfs, volumes
 from .launch import Launch
-from .log import Log
+from .output import Output
 from .stdio import Streams
 from .steps import Step, hostname
 
@@ -35,8 +35,8 @@ class Record(Protocol):
 class Life:
     """The steps that begin a life, each with its undo, and what they make.
 
-    container: as it is recorded at the beginning; log: path of its log; client: a command that is attached from the
-    start, or None; record: called with the first process, and when the program runs.
+    container: as it is recorded at the beginning; output: where what it writes is kept; client: a command that is
+    attached from the start, or None; record: called with the first process, and when the program runs.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Life:
         launch: Launch,
         container: Container,
         plugins: Plugins,
-        log: str,
+        output: Output,
         client: socket.socket | None,
         record: Record,
     ) -> None:
@@ -52,9 +52,8 @@ class Life:
         request = container.request
         self.runtime = plugins.get("runtime", container.providers.runtime)
         self.bundle = Bundle(container.id, launch.paths.bundle(container.id))
-        self.log = Log(log)
         self.streams = Streams(
-            self.log,
+            output,
             client,
             interactive=request.interactive,
             terminal=request.tty,

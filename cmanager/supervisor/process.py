@@ -32,6 +32,7 @@ from .background import detach, say, wakeable
 from .health import Monitor
 from .launch import GO, Launch
 from .life import Life
+from .output import Output
 from .steps import Step, run, start_steps, unwind
 from .stopping import Stopping
 
@@ -68,9 +69,13 @@ class _Supervisor:
         self._id = launch.container.id
         self._store = Store(launch.paths)
         self._plugins = plugins
-        self._status = attrs.evolve(launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id())
+        self._status = attrs.evolve(
+            launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id(), dropped=()
+        )
         self._warnings: list[str] = []
         self._announcer = Announcer(plugins, Journal(launch.paths.events), self._warnings.append)
+        log = f"{self._store.home(self._id)}/log"
+        self._output = Output.of(self._container, log, launch.image.env)
         self._wake = wakeable()
 
     def run(self) -> None:
@@ -95,8 +100,7 @@ class _Supervisor:
             life = self._after(life, code, pause, again)
 
     def _life(self, client: socket.socket | None) -> Life:
-        log = f"{self._store.home(self._id)}/log"
-        return Life(self._launch, self._container, self._plugins, log, client, self._record)
+        return Life(self._launch, self._container, self._plugins, self._output, client, self._record)
 
     def _begin(self, life: Life) -> None:
         run(life.steps, self._observe)
@@ -135,6 +139,8 @@ class _Supervisor:
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
                 _drain(self._wake)
+                if self._output.news:
+                    self._tell_dropped()
                 stopping.tick()
                 if monitor and monitor.tick(self._paused):
                     self._heard(monitor, stopping)
@@ -165,6 +171,13 @@ class _Supervisor:
                     self._record(stop_requested=True)
             stopping.begin(action)
 
+    def _tell_dropped(self) -> None:
+        dropped = self._output.tell()
+        # A command that holds the lock, or a full disk, must not hold up the container: the next time will do.
+        with suppress(CmanagerError), self._store.locked(self._id, wait=False):
+            self._status = attrs.evolve(self._store.load(self._id).status, dropped=dropped)
+            self._record()
+
     def _paused(self) -> bool:
         return self._store.load(self._id).status.state == "paused"
 
@@ -173,6 +186,7 @@ class _Supervisor:
     def _after(self, life: Life, code: int, pause: float, again: bool) -> Life | None:
         """Keep what is known of a life and undo it; the next one, or None when it was the last."""
         usage = self._usage()
+        self._output.drain()
         with self._store.locked(self._id):
             # Commands write to the record too: renamed, updated, asked to stop.
             self._container = self._store.load(self._id)
@@ -180,7 +194,8 @@ class _Supervisor:
             again = not status.stop_requested and (
                 again or restart.wanted(self._container.request.restart, status, code)
             )
-            dropped = (f"the log could not be written, {life.log.dropped} bytes were lost",) if life.log.dropped else ()
+            if not again:
+                self._output.close()
             self._status = attrs.evolve(
                 status,
                 state="stopped",
@@ -190,7 +205,8 @@ class _Supervisor:
                 oom_killed=bool(usage.oom_kills),
                 usage=usage,
                 restart_at=time.time() + pause if again else 0.0,
-                warnings=tuple(dict.fromkeys((*status.warnings, *dropped))),
+                warnings=self._with_warnings(status),
+                dropped=self._output.dropped,
             )
             self._store.save_status(self._id, self._status, durable=True)
             if self._status.oom_killed:
@@ -200,7 +216,6 @@ class _Supervisor:
                 self._record(error="; ".join(unwind(life.steps))[:1000])
             else:
                 self._end(code, life.steps)
-            life.log.close()
         life.streams.finish(code)
         _reap()
         return self._next_life(pause) if again else None
@@ -238,6 +253,7 @@ class _Supervisor:
 
     def _end(self, code: int, begun: list[Step]) -> None:
         """Undo everything, tell whoever waits. The caller holds the lock."""
+        self._output.close()
         left = unwind([*start_steps(self._plugins, self._launch.paths, self._container), *begun])
         if self._container.request.remove:
             self._remove(left)
@@ -250,6 +266,7 @@ class _Supervisor:
                 restart_at=0.0,
                 error="; ".join(left)[:1000] or self._status.error,
                 warnings=self._with_warnings(self._status),
+                dropped=self._output.dropped,
             )
         self._tell_waiters(code)
 
@@ -288,8 +305,8 @@ class _Supervisor:
         self._announcer.container(action, self._container, **attributes)
 
     def _with_warnings(self, status: Status) -> tuple[str, ...]:
-        """Those of the record and what listeners failed at so far."""
-        return tuple(dict.fromkeys((*status.warnings, *self._warnings)))
+        """Those of the record, what listeners failed at so far, and what of the output was lost."""
+        return tuple(dict.fromkeys(self._output.warnings((*status.warnings, *self._warnings))))
 
 
 def _reap() -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from ..errors import CmanagerError
 from ..model.runtime import Stdio
 from .attach import CHUNK, EXIT, RESIZE, STDERR, STDIN, STDOUT, prepare
-from .log import Log
+from .output import Output
 
 _STREAMS = {STDOUT: b"stdout", STDERR: b"stderr"}
 
@@ -47,7 +47,7 @@ class _Client:
 class Streams:
     """Owns the manager's ends of stdin, stdout and stderr, and the sockets of attached commands.
 
-    log: where output is kept, None for nowhere; client: the command that is attached from the start, or None;
+    output: where output is kept, None for nowhere; client: the command that is attached from the start, or None;
     interactive: whether stdin is a pipe that clients feed, otherwise it is /dev/null; terminal: one terminal instead of
     three pipes; once: stdin ends when `client` leaves. A client that reads slowly slows the container down, as a pipe
     would; a client that is gone is forgotten.
@@ -55,14 +55,14 @@ class Streams:
 
     def __init__(
         self,
-        log: Log | None,
+        output: Output | None,
         client: socket.socket | None,
         *,
         interactive: bool,
         terminal: bool = False,
         once: bool = False,
     ) -> None:
-        self._log = log
+        self._output = output
         self._clients = [_Client(client)] if client else []
         self._first = client if once else None
         self._listener: socket.socket | None = None
@@ -126,7 +126,8 @@ class Streams:
     def until_end(self, init: int, others: tuple[int, ...] = (), seconds: float | None = None) -> bool:
         """Move data until the process with this pid has ended and what it wrote has been read.
 
-        Returns False, and can be called again, when one of the descriptors `others` is readable or the time is over.
+        Returns False, and can be called again, when one of the descriptors `others` is readable, the time is over or
+        there is news of the output.
         """
         pidfd = os.pidfd_open(init)
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -134,6 +135,8 @@ class Streams:
             while pidfd not in (ready := self._wait((pidfd, *others), deadline)):
                 self._serve(ready)
                 if not ready.keys().isdisjoint(others) or (deadline and time.monotonic() >= deadline):
+                    return False
+                if self._output and self._output.news:
                     return False
             # Its pid namespace died with it; with a shared one others may hold the pipes: take what is there.
             for fd in list(self._outputs):
@@ -178,11 +181,19 @@ class Streams:
         for client in self._clients:
             events = (select.POLLOUT if client.packet else 0) | (0 if self._input else select.POLLIN)
             poller.register(client.end, events)
-        return dict(poller.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000))
+        times = [deadline]
+        if self._output:
+            times.append(self._output.due)
+            for fd in self._output.wanted:
+                poller.register(fd, select.POLLOUT)
+        first = min((moment for moment in times if moment is not None), default=None)
+        return dict(poller.poll(None if first is None else max(0.0, first - time.monotonic()) * 1000))
 
     def _serve(self, ready: dict[int, int]) -> None:
         if self._listener and self._listener.fileno() in ready:
             self._accept(self._listener)
+        if self._output:
+            self._output.serve(ready)
         for client in list(self._clients):
             events = ready.get(client.end.fileno(), 0)
             if events & select.POLLOUT and not client.flush():
@@ -219,8 +230,8 @@ class Streams:
             os.close(fd)
             return False
         kind = self._outputs[fd]
-        if self._log:
-            self._log.write(_STREAMS[kind], chunk, time.time_ns())
+        if self._output:
+            self._output.write(_STREAMS[kind], chunk, time.time_ns())
         for client in list(self._clients):
             if not client.give(kind + chunk):
                 self._forget(client)

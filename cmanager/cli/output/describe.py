@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...model import Container, Health, Image, ImageConfig, RunRequest, Volume
+from ...model import Container, Dropped, Health, Image, ImageConfig, LogConfig, RunRequest, Volume
 from . import mounts, ports
 from .gofunctions import OpenMap
 from .human import rfc3339
@@ -45,6 +45,7 @@ def container(
             "UserMap": list(found.user_map) if found.user_map else None,
             "Warnings": list(status.warnings),
             "Usage": _usage(found),
+            "LogSinks": _log_sinks(found),
         },
     }
 
@@ -160,6 +161,7 @@ def _host_config(found: Container) -> dict[str, Any]:
     request, spaces = found.request, found.request.namespaces
     limits = request.limits
     return {
+        "LogConfig": _log_config(request.log),
         "NetworkMode": request.network,
         "PortBindings": OpenMap(ports.asked(found)),
         "PublishAllPorts": request.publish_all,
@@ -190,6 +192,29 @@ def _host_config(found: Container) -> dict[str, Any]:
         "Devices": list(request.devices),
         "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in request.ulimits],
     }
+
+
+def _log_config(log: LogConfig) -> dict[str, Any]:
+    settings = {
+        "max-size": str(log.max_size or ""),
+        "max-file": str(log.max_files if log.max_size else ""),
+        "labels": ",".join(log.labels),
+        "env": ",".join(log.env),
+    }
+    return {
+        "Type": "json-file" if log.enabled else "none",
+        "Config": OpenMap({key: value for key, value in settings.items() if value}),
+    }
+
+
+def _log_sinks(found: Container) -> list[dict[str, Any]]:
+    """In the order they were given; nothing is dropped before it runs."""
+    sinks = found.request.log.sinks
+    counts = found.status.dropped or (Dropped(),) * len(sinks)
+    return [
+        {"Kind": sink.kind, "Target": sink.target, "Dropped": {"Lines": lost.lines, "Bytes": lost.bytes}}
+        for sink, lost in zip(sinks, counts, strict=True)
+    ]
 
 
 def _network(found: Container) -> dict[str, Any]:
