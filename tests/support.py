@@ -108,6 +108,15 @@ class Cli:
         found: list[dict[str, Any]] = json.loads(self.ok("inspect", name))
         return found[0]
 
+    def supervisor(self, name: str) -> int:
+        """Pid of a container's supervisor."""
+        id = self.inspect(name)["Id"]
+        for home in (self.root, self.run_root):
+            path = home / "containers" / id / "status.json"
+            if path.exists():
+                return int(json.loads(path.read_text())["supervisor"]["pid"])
+        raise AssertionError(f"{name} has no record")
+
     def names(self) -> list[str]:
         """All containers by name."""
         return self.ok("ps", "-a", "--format", "{{.Names}}").split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedError
@@ -11,6 +12,7 @@ from ..model.container import Container, ExecRequest
 from ..oci import execution
 from ..seams import Exec
 from ..supervisor import attach, launch, steps
+from .reconcile import LOST_CODE
 from .session import Session
 
 if TYPE_CHECKING:
@@ -70,9 +72,17 @@ class Attaching:
             with suppress(ConflictError, NotFoundError):  # it is ending already
                 self._engine.kill(id, str(number))
 
-        return Session(
-            container, end, tty=container.request.tty, send=send, lost=lambda: self._engine.wait(id), late=late
-        )
+        ended = partial(self._ended, container)
+        return Session(container, end, tty=container.request.tty, send=send, lost=ended, late=late)
+
+    def _ended(self, container: Container) -> int:
+        """The code of a container whose supervisor could not tell it any more."""
+        try:
+            return self._engine.wait(container.id)
+        except NotFoundError:
+            if container.request.remove:
+                return LOST_CODE  # it went with its supervisor
+            raise
 
 
 def _lost() -> int:

@@ -46,6 +46,7 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler) -> Collected
             if not left:
                 store.remove(id)
                 done.add(id)
+    store.sweep()
     images = plugins.get("image", plugins.default("image"))
     storage = plugins.get("storage", plugins.default("storage"))
     used = frozenset(container.image_digest for container in store.all())

@@ -14,7 +14,7 @@ from ..linux.process import Process, boot_id
 from ..model.container import Container, Providers, RunRequest, Status
 from ..model.image import Image, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
-from ..oci import signals, spec
+from ..oci import health, signals, spec
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
 from . import checks, ports, userns
@@ -161,6 +161,7 @@ class Creating:
             expose=ports.exposed(request, image.config),
         )
         signals.number_of(request.stop_signal)
+        health.effective(request.health, image.config.healthcheck)
         request = self._engine.volumes.settle(id, request, image.config, providers.storage)
         ports.check(self._engine.plugins, request)
         with userns.allocated(self._engine.store, request) as user_map:

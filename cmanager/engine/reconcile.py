@@ -14,7 +14,7 @@ import attrs
 from ..errors import CmanagerError, ConflictError, NotFoundError
 from ..linux import files
 from ..linux.process import boot_id
-from ..model.container import Container, Status
+from ..model.container import Container, State, Status
 from ..plugins import Plugins
 from ..state import Store
 from ..supervisor import volumes
@@ -55,11 +55,18 @@ class Reconciler:
             return container
         try:
             with self._store.locked(container.id, wait=False):
-                return self.settle_locked(self._store.load(container.id))
+                try:
+                    container = self._store.load(container.id)
+                except NotFoundError:
+                    return None
+                return self.settle_locked(container)
         except ConflictError:
             return container  # somebody is at work on it right now
-        except NotFoundError:
-            return None
+        except (CmanagerError, OSError) as error:
+            # A plugin that is gone, a full disk: one container that cannot be settled must not hide the others.
+            status = container.status
+            state: State = "lost" if status.runs else status.state
+            return attrs.evolve(container, status=attrs.evolve(status, state=state, restart_at=0.0, error=str(error)))
 
     def settle_locked(self, container: Container) -> Container | None:
         """The same for a caller that holds the container's lock."""
@@ -68,15 +75,13 @@ class Reconciler:
         if verdict == "fine":
             return container
         if verdict == "lost":
-            limiter = self._plugins.get("limiter", container.providers.limiter)
             with suppress(CmanagerError):
-                limiter.kill(container.id)
+                self._plugins.get("limiter", container.providers.limiter).kill(container.id)
             if status.init:
                 status.init.send(9)
                 status.init.wait_gone(5)
-        runtime = self._plugins.get("runtime", container.providers.runtime)
         with suppress(CmanagerError):
-            runtime.delete(container.id)
+            self._plugins.get("runtime", container.providers.runtime).delete(container.id)
         left = unwind(start_steps(self._plugins, self._store.paths, container))
         code = LOST_CODE if verdict == "lost" else REBOOTED_CODE
         if verdict != "interrupted":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import ConflictError, CorruptError, NotFoundError
+from ..errors import ConflictError, CorruptError, NotFoundError, PluginError
 from .control import Control
 from .reconcile import Reconciler
 
@@ -40,9 +40,13 @@ class Removing:
         """Remove what does not run, whoever else removes it meanwhile."""
         with self._engine.store.locked(id):
             try:
-                container = self._reconciler.settle_locked(self._engine.store.load(id))
+                recorded = self._engine.store.load(id)
             except NotFoundError:
                 return
+            try:
+                container = self._reconciler.settle_locked(recorded)
+            except NotFoundError as error:
+                raise PluginError(f"cannot undo what container {id[:12]} has: {error}") from None
             if container is None:
                 return
             if container.status.active:

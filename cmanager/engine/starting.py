@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -58,6 +59,8 @@ class Starting:
             health=None,
         )
         self._engine.store.save_status(container.id, busy)
+        with suppress(FileNotFoundError):
+            os.unlink(self._engine.paths.fault(container.id))
         table = [
             *self.steps(container),
             Step(
@@ -97,6 +100,18 @@ class Starting:
         self._make_sources(container)
         dns = container.request.dns or made["link"].dns
         etc.write(run_dir, steps.hostname(container), dns, isolated)
+        try:
+            self._launch(container, made, name, client, lock)
+        except Exception:
+            raise
+        except BaseException:
+            self._call_off(id)  # interrupted: the supervisor is still at work, and holds the lock with us
+            raise
+
+    def _launch(
+        self, container: Container, made: dict[str, Any], name: str, client: socket.socket | None, lock: int
+    ) -> None:
+        id = container.id
         launch.start(
             launch.Launch(
                 paths=self._engine.paths,
@@ -115,6 +130,14 @@ class Starting:
             lock,
             self._observe,
         )
+
+    def _call_off(self, id: str) -> None:
+        """End a supervisor in the middle of a start, and what it has begun; the other undos do the rest."""
+        for role in ("supervisor", "init"):
+            process = getattr(self._engine.store.load(id).status, role)
+            if process and process.pid != os.getpid():
+                process.send(9)
+                process.wait_gone(5)
 
     def _shared_hosts(self, container: Container) -> str:
         """Who shares a network namespace shares its names; one joined by path gets the host's."""

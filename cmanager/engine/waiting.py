@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import NotFoundError
+from ..errors import HostError, NotFoundError
 from ..model.container import Container
 
 if TYPE_CHECKING:
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 def wait(engine: Engine, word: str) -> int:
     """See `Engine.wait`."""
     container = engine.inspect(word)
-    directory = engine.paths.waiters(container.id)
-    pipe = f"{directory}/{os.getpid()}.{time.monotonic_ns()}"
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    os.mkfifo(pipe, 0o600)
-    # Opened for both, so that it never reads as ended before the supervisor has written.
-    fd = os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd, pipe = _pipe(engine.paths.waiters(container.id))
     try:
         while True:
             try:
@@ -31,17 +26,32 @@ def wait(engine: Engine, word: str) -> int:
             status = container.status
             if not status.active and status.exit_code is not None:
                 return status.exit_code
-            if status.supervisor:
+            if status.supervisor and status.supervisor.alive():
                 status.supervisor.wait_gone(10**6)
             else:
-                time.sleep(0.1)  # created and never started: nothing to wait on but a start
+                time.sleep(0.1)  # not started yet, or being settled by another command: nothing to wait on
     finally:
         os.close(fd)
         try:
             os.unlink(pipe)
-            os.rmdir(directory)
+            os.rmdir(os.path.dirname(pipe))
         except OSError:
             pass  # the supervisor removed it, or another waits too
+
+
+def _pipe(directory: str) -> tuple[int, str]:
+    """A pipe into which the supervisor will write the exit code, and its path."""
+    while True:
+        pipe = f"{directory}/{os.getpid()}.{time.monotonic_ns()}"
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            os.mkfifo(pipe, 0o600)
+            # Opened for both, so that it never reads as ended before the supervisor has written.
+            return os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC), pipe
+        except FileNotFoundError:
+            continue  # the last of those who waited before has just removed the directory
+        except OSError as error:
+            raise HostError.of("make a pipe in", directory, error) from None
 
 
 def _exit_code(fd: int, container: Container) -> int:

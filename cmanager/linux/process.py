@@ -84,7 +84,7 @@ class Process:
             poller.register(fd, select.POLLIN)
             deadline = time.monotonic() + seconds
             while (left := deadline - time.monotonic()) > 0:
-                if poller.poll(left * 1000):
+                if poller.poll(min(left * 1000, 10**8)):
                     return True
             return False
         finally:

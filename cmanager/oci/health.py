@@ -26,7 +26,7 @@ def effective(asked: Healthcheck, image: dict[str, Any]) -> Healthcheck | None:
     image: the image's Healthcheck object, times in nanoseconds, zero for the default. Raises InvalidError for a test
     that is none.
     """
-    test = asked.test or tuple(map(str, image.get("Test") or ()))
+    test = asked.test or _test(image)
     if not test or test[0] == "NONE":
         return None
     if test[0] not in ("CMD", "CMD-SHELL") or len(test) < 2:
@@ -43,8 +43,15 @@ def argv(check: Healthcheck) -> tuple[str, ...]:
     return check.test[1:] if check.test[0] == "CMD" else ("/bin/sh", "-c", check.test[1])
 
 
+def _test(image: dict[str, Any]) -> tuple[str, ...]:
+    words = image.get("Test") or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InvalidError(f"invalid health check of the image: Test is {words!r:.60}")
+    return tuple(words)
+
+
 def _of_image(image: dict[str, Any], field: str) -> float:
     value = image.get(_IMAGE_KEYS[field]) or 0
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or value < 0:
         raise InvalidError(f"invalid health check of the image: {_IMAGE_KEYS[field]} is {value!r:.40}")
     return value if field == "retries" else value / _NANOSECONDS

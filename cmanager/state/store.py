@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 import attrs
@@ -113,7 +113,8 @@ class Store:
         # The directory first: a name whose owner has none counts as free.
         _directory(self.paths.run_dir(container.id))
         try:
-            self._claim(container.name, container.id)
+            with self._names():
+                self._claim(container.name, container.id)
             _directory(home)
             self._write(f"{home}/status.json", container.status, durable=False)
             unchanging = attrs.evolve(container, status=Status())
@@ -183,12 +184,13 @@ class Store:
 
         In between it has both: whoever dies there leaves the old name, which is free when its owner has another.
         """
-        self._claim(name, container.id)
-        try:
-            self.replace(attrs.evolve(container, name=name))
-        except BaseException:
-            os.unlink(f"{self.paths.root}/names/{name}")
-            raise
+        with self._names():
+            self._claim(name, container.id)
+            try:
+                self.replace(attrs.evolve(container, name=name))
+            except BaseException:
+                os.unlink(f"{self.paths.root}/names/{name}")
+                raise
         with suppress(FileNotFoundError):
             os.unlink(f"{self.paths.root}/names/{container.name}")
 
@@ -217,6 +219,14 @@ class Store:
         with ExitStack() as held:
             yield self._acquire(held, id, wait)
 
+    def sweep(self) -> None:
+        """Remove locks of containers that are gone, which a command met after their removal."""
+        known = set(self.ids())
+        for id in _names(f"{self.paths.run_root}/locks"):
+            if ID.fullmatch(id) and id not in known:
+                with suppress(ConflictError, FileNotFoundError), self.locked(id, wait=False):
+                    os.unlink(f"{self.paths.run_root}/locks/{id}")
+
     def _acquire(self, held: ExitStack, id: str, wait: bool) -> int:
         path = f"{self.paths.run_root}/locks/{id}"
         while True:
@@ -234,23 +244,35 @@ class Store:
                         held.enter_context(attempt.pop_all())
                         return fd
 
+    def _names(self) -> AbstractContextManager[int]:
+        return files.locked(f"{self.paths.run_root}/locks/names")
+
     def _claim(self, name: str, id: str) -> None:
+        """The caller holds the lock of the names."""
         link = f"{self.paths.root}/names/{name}"
-        with files.locked(f"{self.paths.run_root}/locks/names"):
-            try:
-                os.symlink(id, link)
-                return
-            except FileExistsError:
-                owner = os.readlink(link)
-            except OSError as error:
-                raise HostError.of("claim the name", link, error) from None
-            if os.path.exists(self.paths.run_dir(owner)) or os.path.exists(self.home(owner)):
-                raise ConflictError(
-                    f"container name {name!r} is in use by {owner[:12]}, remove or rename that container first"
-                )
-            # Its owner is gone (a reboot, a kill before the record was written): the name is free again.
-            os.unlink(link)
+        try:
             os.symlink(id, link)
+            return
+        except FileExistsError:
+            owner = os.readlink(link)
+        except OSError as error:
+            raise HostError.of("claim the name", link, error) from None
+        if self._has(owner, name):
+            raise ConflictError(
+                f"container name {name!r} is in use by {owner[:12]}, remove or rename that container first"
+            )
+        # Its owner is gone or called otherwise (a reboot, a kill in the middle): the name is free again.
+        os.unlink(link)
+        os.symlink(id, link)
+
+    def _has(self, owner: str, name: str) -> bool:
+        try:
+            return self.load(owner).name == name
+        except NotFoundError:
+            # Being recorded right now, or removed.
+            return os.path.exists(self.paths.run_dir(owner)) or os.path.exists(self.home(owner))
+        except CorruptError:
+            return True
 
     def _write(self, path: str, value: Any, *, durable: bool) -> None:
         content = json.dumps({"schema": SCHEMA, **to_data(value)}, separators=(",", ":")).encode()

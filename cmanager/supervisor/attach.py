@@ -76,29 +76,36 @@ def pump(
     more is dropped: the container goes on.
     """
     outputs = {STDOUT: stdout, STDERR: stderr}
-    poller = select.poll()
-    poller.register(end, select.POLLIN)
-    if stdin >= 0:
-        poller.register(stdin, select.POLLIN)
+    unsent: bytes | None = None  # a packet there was no room for; nothing more is read meanwhile
     with _woken(handlers) as wake:
-        poller.register(wake, select.POLLIN)
         try:
             while True:
-                for fd, _ in poller.poll():
-                    if fd == end.fileno():
-                        packet = end.recv(CHUNK + 1)
-                        if not packet:
-                            return None
-                        kind, payload = packet[:1], packet[1:]
-                        if kind == EXIT:
-                            return int(payload)
-                        outputs[kind] = _write(outputs[kind], payload)
-                    elif fd == wake:
-                        for number in os.read(wake, 512):
-                            if number in handlers:
-                                handlers[number](number)
-                    elif not _send_stdin(end, stdin, detach):
-                        poller.unregister(stdin)
+                poller = select.poll()
+                poller.register(end, select.POLLIN | (select.POLLOUT if unsent else 0))
+                poller.register(wake, select.POLLIN)
+                if stdin >= 0 and not unsent:
+                    poller.register(stdin, select.POLLIN)
+                ready = dict(poller.poll())
+                if wake in ready:
+                    for number in os.read(wake, 512):
+                        if number in handlers:
+                            handlers[number](number)
+                if ready.get(end.fileno(), 0) & ~select.POLLOUT:
+                    packet = end.recv(CHUNK + 1)
+                    if not packet:
+                        return None
+                    kind, payload = packet[:1], packet[1:]
+                    if kind == EXIT:
+                        return int(payload)
+                    outputs[kind] = _write(outputs[kind], payload)
+                if unsent:
+                    unsent = _send(end, unsent)
+                elif stdin in ready:
+                    data = _read(stdin)
+                    passed = detach(data)
+                    if passed or not data:
+                        unsent = _send(end, STDIN + passed)
+                    stdin = stdin if data else -1
         except ConnectionResetError:
             return None
 
@@ -127,18 +134,25 @@ def _noted(number: int, frame: object) -> None:
     """The wakeup descriptor has the number; nothing may happen between two byte codes."""
 
 
-def _send_stdin(end: socket.socket, stdin: int, detach: Detach) -> bool:
-    """Pass on what can be read; False at its end."""
+def _read(stdin: int) -> bytes:
     try:
-        data = os.read(stdin, CHUNK)
+        return os.read(stdin, CHUNK)
     except OSError:
-        data = b""
-    at_end = not data
-    data = detach(data)
-    if data or at_end:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            end.send(STDIN + data)
-    return not at_end
+        return b""
+
+
+def _send(end: socket.socket, packet: bytes) -> bytes | None:
+    """None when it was sent, or nobody is there to take it; the packet when there is no room.
+
+    Never waits: whoever waits here reads no output, and a program that cannot write reads no input.
+    """
+    try:
+        end.send(packet, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return packet
+    except (BrokenPipeError, ConnectionResetError):
+        return None
+    return None
 
 
 def _write(fd: int, data: bytes) -> int:

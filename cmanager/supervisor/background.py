@@ -38,12 +38,16 @@ def detach(keep: set[int]) -> None:
 
 
 def wakeable() -> int:
-    """A non-blocking descriptor that becomes readable when SIGUSR1 comes; it lives as long as the process."""
+    """A non-blocking descriptor that becomes readable when SIGUSR1 comes or a child has ended (SIGCHLD).
+
+    It lives as long as the process.
+    """
     read, write = os.pipe()
     for fd in (read, write):
         os.set_blocking(fd, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGUSR1, _noted)
+    for number in (signal.SIGUSR1, signal.SIGCHLD):
+        signal.signal(number, _noted)
     return read
 
 

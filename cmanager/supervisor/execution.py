@@ -35,6 +35,8 @@ def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: so
         terminal=bool(launch.process["terminal"]),
         once=launch.interactive and not launch.process["terminal"],
     )
+    first, user = container.user_map[0] if container.user_map else 0, launch.process["user"]
+    streams.own(first + user["uid"], first + user["gid"])
     bundle = Bundle(container.id, launch.paths.bundle(container.id))
     try:
         pid = runtime.exec(bundle, container.status.init, launch.process, streams.stdio)

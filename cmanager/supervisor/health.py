@@ -18,6 +18,7 @@ from ..linux.process import Process
 from ..model.container import Check, ExecRequest, Health, Healthcheck
 from ..model.runtime import Bundle, Stdio
 from ..oci import execution, health
+from .background import detach
 
 _OUTPUT = 4096
 _KEPT = 5
@@ -28,14 +29,15 @@ class Monitor:
     """The health of one life of a container.
 
     check: as `oci.health.effective` gives it; runtime: one that has exec. The owner polls `fd` (-1: nothing runs),
-    calls `tick` when `due` seconds have passed or `fd` is readable, and `close` at the end.
+    calls `tick` when `due` seconds have passed or `fd` is readable, and `close` at the end; child: the process that
+    asks, 0 for none, which is reaped here.
     """
 
     def __init__(self, check: Healthcheck, runtime: Any, bundle: Bundle, init: Process) -> None:
         self._check, self._runtime, self._bundle, self._init = check, runtime, bundle, init
         self._began = time.monotonic()
         self._next = self._began + self._interval(Health())
-        self._child = 0
+        self.child = 0
         self._asked = 0.0
         self.fd = -1
         self.health = Health()
@@ -43,11 +45,11 @@ class Monitor:
     @property
     def due(self) -> float | None:
         """Seconds until `tick` is wanted; None while an answer is awaited."""
-        return None if self._child else max(0.0, self._next - time.monotonic())
+        return None if self.child else max(0.0, self._next - time.monotonic())
 
     def tick(self, paused: Callable[[], bool]) -> bool:
         """Ask, or take the answer; True when `health` has changed. paused: a frozen container is not asked."""
-        if self._child:
+        if self.child:
             return self._collect()
         if time.monotonic() >= self._next:
             if paused():
@@ -58,11 +60,11 @@ class Monitor:
 
     def close(self) -> None:
         """End a check that still runs."""
-        if self._child:
-            os.kill(self._child, signal.SIGKILL)
-            os.waitpid(self._child, 0)
+        if self.child:
+            os.kill(self.child, signal.SIGKILL)
+            os.waitpid(self.child, 0)
             os.close(self.fd)
-            self._child, self.fd = 0, -1
+            self.child, self.fd = 0, -1
 
     def _interval(self, now: Health) -> float:
         check = self._check
@@ -72,10 +74,16 @@ class Monitor:
 
     def _ask(self) -> None:
         self._asked = time.time()
-        self.fd, write = os.pipe()
-        self._child = os.fork()
-        if self._child == 0:
+        try:
+            self.fd, write = os.pipe()
+            self.child = os.fork()
+        except OSError:
+            # Out of processes or descriptors: no answer, which says nothing of the container. The next time will do.
+            self._next = time.monotonic() + self._interval(self.health)
+            return
+        if self.child == 0:
             try:
+                detach({write})
                 answer = self._run()
             except BaseException as error:
                 answer = {"code": getattr(error, "exit_code", 125), "output": f"{error}"[:_OUTPUT]}
@@ -88,9 +96,9 @@ class Monitor:
         data = b""
         while chunk := os.read(self.fd, 65536):
             data += chunk
-        os.waitpid(self._child, 0)
+        os.waitpid(self.child, 0)
         os.close(self.fd)
-        self._child, self.fd = 0, -1
+        self.child, self.fd = 0, -1
         answer = json.loads(data or b'{"code": 125, "output": "the check was killed"}')
         check = Check(self._asked, time.time(), answer["code"], answer["output"])
         before = self.health
@@ -124,7 +132,7 @@ class Monitor:
         poller.register(read, select.POLLIN)
         deadline, output = time.monotonic() + (self._check.timeout or 0), b""
         while (left := deadline - time.monotonic()) > 0:
-            ready = dict(poller.poll(left * 1000))
+            ready = dict(poller.poll(min(left * 1000, 10**8)))
             if read in ready:
                 chunk = os.read(read, 65536)
                 output = (output + chunk)[: 4 * _OUTPUT]

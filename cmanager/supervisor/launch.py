@@ -97,7 +97,7 @@ def start(
 
 def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
     """The supervisor's last word, None when it died without one; each step on the way there waits for an answer."""
-    while answer := channel.recv(8192):
+    while answer := channel.recv(1 << 16):
         report: dict[str, Any] = json.loads(answer)
         if "step" not in report:
             return report

@@ -95,6 +95,8 @@ class Life:
                 _make_workdir(root, workdir)
         finally:
             os.close(root)
+        first = container.user_map[0] if container.user_map else 0
+        self.streams.own(first + user.uid, first + user.gid)
         around = spec.Surroundings(
             hostname=hostname(container),
             namespaces=launch.namespaces,

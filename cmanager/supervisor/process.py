@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 import attrs
 
-from ..errors import CmanagerError
+from ..errors import CmanagerError, CommandError, HostError
 from ..linux import files
 from ..linux.process import Process, boot_id
-from ..model.container import Status
+from ..model.container import Container, Status
 from ..model.limits import Usage
 from ..oci import health
 from ..plugins import Plugins
@@ -33,7 +33,7 @@ from .health import Monitor
 from .launch import GO, Launch
 from .life import Life
 from .output import Output
-from .steps import Step, run, start_steps, unwind
+from .steps import Step, ipc_owner, namespaces, run, start_steps, unwind
 from .stopping import Stopping
 
 
@@ -77,6 +77,7 @@ class _Supervisor:
         log = f"{self._store.home(self._id)}/log"
         self._output = Output.of(self._container, log, launch.image.env)
         self._wake = wakeable()
+        self._told = False
 
     def run(self) -> None:
         """All lives; an error before the program runs for the first time is reported and undone."""
@@ -89,6 +90,7 @@ class _Supervisor:
             first.streams.finish(getattr(error, "exit_code", 125))
             return
         say(self._report, None)
+        self._told = True
         os.close(self._lock)
         life: Life | None = first
         pause = 0.0
@@ -108,9 +110,21 @@ class _Supervisor:
         if self._warnings:
             self._record(warnings=self._with_warnings(self._status))
 
-    def _record(self, **changes: Any) -> None:
+    def _record(self, *, durable: bool = False, **changes: Any) -> None:
+        """Change the record; the caller holds the lock. Once it runs, a full disk must not end it."""
         self._status = attrs.evolve(self._status, **changes)
-        self._store.save_status(self._id, self._status)
+        try:
+            self._store.save_status(self._id, self._status, durable=durable)
+        except HostError as error:
+            if not self._told:
+                raise
+            self._warnings.append(f"its state could not be recorded: {error}")
+
+    def _change(self, **changes: Any) -> None:
+        """The same for a caller without the lock: on top of what commands have written meanwhile."""
+        with self._store.locked(self._id):
+            self._status = self._store.load(self._id).status
+            self._record(**changes)
 
     def _observe(self, name: str, phase: str, seconds: float) -> None:
         if not self._launch.observed:
@@ -139,6 +153,7 @@ class _Supervisor:
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
                 _drain(self._wake)
+                _reap({life.pid, monitor.child if monitor else 0})
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
@@ -153,23 +168,17 @@ class _Supervisor:
         if check is None or not isinstance(life.runtime, Exec) or self._status.init is None:
             return None
         monitor = Monitor(check, life.runtime, life.bundle, self._status.init)
-        self._record(health=monitor.health)
+        self._change(health=monitor.health)
         return monitor
 
     def _heard(self, monitor: Monitor, stopping: Stopping) -> None:
         before, now = self._status.health, monitor.health
-        with self._store.locked(self._id):
-            # Commands write to the record too: paused, renamed, asked to stop.
-            self._status = attrs.evolve(self._store.load(self._id).status, health=now)
-            self._record()
-        if before is None or before.status != now.status:
+        turned = before is None or before.status != now.status
+        action = self._container.request.health.on_unhealthy if turned and now.status == "unhealthy" else "none"
+        self._change(health=now, **({"stop_requested": True} if action == "stop" else {}))
+        if turned:
             self._announce(f"health_status: {now.status}")
-        if now.status == "unhealthy" and (before is None or before.status != "unhealthy"):
-            action = self._container.request.health.on_unhealthy
-            if action == "stop":
-                with self._store.locked(self._id):
-                    self._record(stop_requested=True)
-            stopping.begin(action)
+        stopping.begin(action)
 
     def _tell_dropped(self) -> None:
         dropped = self._output.tell()
@@ -196,8 +205,9 @@ class _Supervisor:
             )
             if not again:
                 self._output.close()
-            self._status = attrs.evolve(
-                status,
+            self._status = status
+            self._record(
+                durable=True,
                 state="stopped",
                 init=None,
                 finished_at=time.time(),
@@ -208,7 +218,6 @@ class _Supervisor:
                 warnings=self._with_warnings(status),
                 dropped=self._output.dropped,
             )
-            self._store.save_status(self._id, self._status, durable=True)
             if self._status.oom_killed:
                 self._announce("oom")
             self._announce("die", exitCode=str(code))
@@ -217,36 +226,61 @@ class _Supervisor:
             else:
                 self._end(code, life.steps)
         life.streams.finish(code)
-        _reap()
+        _reap(set())
         return self._next_life(pause) if again else None
 
     def _next_life(self, pause: float) -> Life | None:
-        """Wait, unless somebody wants it to end, and begin again."""
-        deadline = time.monotonic() + pause
+        """Wait, unless somebody wants it to end, and begin again; a start that fails counts as a life that failed."""
+        while True:
+            self._sleep(pause)
+            with self._store.locked(self._id):
+                self._container = self._store.load(self._id)
+                self._status = self._container.status
+                if self._status.stop_requested:
+                    self._end(self._status.exit_code or 0, [])
+                    return None
+                self._status = attrs.evolve(self._status, restarts=self._status.restarts + 1)
+                pause = restart.pause(pause, 0)
+                try:
+                    return self._again()
+                except Exception as error:
+                    code = getattr(error, "exit_code", 125)
+                    policy = self._container.request.restart
+                    # What cannot be executed will not be the next time either.
+                    hope = not isinstance(error, CommandError) and restart.wanted(policy, self._status, code)
+                    at = time.time() + pause if hope else 0.0
+                    self._record(state="stopped", init=None, error=str(error)[:1000], exit_code=code, restart_at=at)
+                    if not hope:
+                        self._end(code, [])
+                        return None
+
+    def _again(self) -> Life:
+        """Begin a life anew: other containers may have other first processes by now, and the limiter counts anew."""
+        limiter = self._plugins.get("limiter", self._container.providers.limiter)
+        limiter.create(self._id, self._container.request.limits)
+        self._launch = attrs.evolve(
+            self._launch,
+            namespaces=namespaces(self._launch.paths, self._container, self._find),
+            ipc_owner=ipc_owner(self._container, self._find),
+        )
+        life = self._life(None)
+        try:
+            self._begin(life)
+        except BaseException as error:
+            life.streams.finish(getattr(error, "exit_code", 125))
+            raise
+        return life
+
+    def _find(self, word: str) -> Container:
+        return self._store.load(self._store.find(word))
+
+    def _sleep(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         while (left := deadline - time.monotonic()) > 0 and not self._stop_requested():
             poller.poll(left * 1000)
             _drain(self._wake)
-        with self._store.locked(self._id):
-            self._container = self._store.load(self._id)
-            self._status = self._container.status
-            if self._status.stop_requested:
-                self._end(self._status.exit_code or 0, [])
-                return None
-            life = self._life(None)
-            try:
-                limiter = self._plugins.get("limiter", self._container.providers.limiter)
-                limiter.create(self._id, self._container.request.limits)  # it counts anew
-                self._status = attrs.evolve(self._status, restarts=self._status.restarts + 1)
-                self._begin(life)
-            except BaseException as error:
-                code = getattr(error, "exit_code", 125)
-                self._record(error=str(error)[:1000], exit_code=code)
-                self._end(code, life.steps)
-                life.streams.finish(code)
-                return None
-        return life
 
     def _stop_requested(self) -> bool:
         return self._store.load(self._id).status.stop_requested
@@ -309,11 +343,13 @@ class _Supervisor:
         return tuple(dict.fromkeys(self._output.warnings((*status.warnings, *self._warnings))))
 
 
-def _reap() -> None:
-    """Take the exit codes of whatever the life left to us: we are its subreaper (prctl(2))."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            continue
+def _reap(spared: set[int]) -> None:
+    """Take the exit codes of what was left to us, a subreaper (prctl(2)), but for those whom somebody waits for."""
+    with open("/proc/thread-self/children", encoding="ascii") as file:
+        children = {int(pid) for pid in file.read().split()}
+    for pid in children - spared:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def _drain(fd: int) -> None:

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import array
-import fcntl
 import os
 import select
 import socket
-import struct
-import termios
 import time
 from contextlib import suppress
 
 from ..errors import CmanagerError
+from ..linux import terminals
 from ..model.runtime import Stdio
-from .attach import CHUNK, EXIT, RESIZE, STDERR, STDIN, STDOUT, prepare
+from .attach import CHUNK, RESIZE, STDERR, STDIN, STDOUT, prepare
+from .client import Client, part
 from .output import Output
 
 _STREAMS = {STDOUT: b"stdout", STDERR: b"stderr"}
-
-
-class _Client:
-    """One attached command. packet: output it had no room for; it is forgotten when its socket breaks."""
-
-    def __init__(self, end: socket.socket) -> None:
-        end.setblocking(False)
-        self.end, self.packet = end, b""
-
-    def give(self, packet: bytes) -> bool:
-        """Send, or keep for later; False when it is gone."""
-        self.packet = packet
-        return self.flush()
-
-    def flush(self) -> bool:
-        try:
-            if self.packet:
-                self.end.send(self.packet)
-            self.packet = b""
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
+#: Chunks that are taken of each output after the program's end: what a pipe holds, and not what others go on writing.
+_LAST_CHUNKS = 64
+_LONGEST_WAIT = 10**8  # milliseconds, below what poll(2) takes
 
 
 class Streams:
@@ -49,8 +27,8 @@ class Streams:
 
     output: where output is kept, None for nowhere; client: the command that is attached from the start, or None;
     interactive: whether stdin is a pipe that clients feed, otherwise it is /dev/null; terminal: one terminal instead of
-    three pipes; once: stdin ends when `client` leaves. A client that reads slowly slows the container down, as a pipe
-    would; a client that is gone is forgotten.
+    three pipes; once: stdin ends when `client` leaves. A client that reads slowly slows the program down, as a pipe
+    would, but not its end; a client that is gone is forgotten.
     """
 
     def __init__(
@@ -63,7 +41,7 @@ class Streams:
         once: bool = False,
     ) -> None:
         self._output = output
-        self._clients = [_Client(client)] if client else []
+        self._clients = [Client(client)] if client else []
         self._first = client if once else None
         self._listener: socket.socket | None = None
         self._input = b""  # for the container, which has not read it
@@ -71,6 +49,7 @@ class Streams:
         self._interactive = interactive
         self._outputs: dict[int, bytes] = {}
         self._console: socket.socket | None = None
+        self._peer = self._null = -1
         if terminal:
             self._console, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             self.stdio = Stdio(console=theirs.detach())
@@ -82,10 +61,16 @@ class Streams:
             stdin, self._stdin = os.pipe()
             os.set_blocking(self._stdin, False)
         else:
-            stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            stdin = self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self.stdio = Stdio(stdin, out_write, err_write)
         for fd in self._outputs:
             os.set_blocking(fd, False)
+
+    def own(self, uid: int, gid: int) -> None:
+        """Let the program's user open its /dev/stdout; ids of the host. A terminal is given by the runtime."""
+        for fd in (self.stdio.stdin, self.stdio.stdout, self.stdio.stderr):
+            if fd >= 0 and fd != self._null:
+                os.fchown(fd, uid, gid)
 
     def given(self) -> None:
         """Close the container's ends, after the runtime has passed them on; take the terminal that it made.
@@ -101,6 +86,8 @@ class Streams:
             master = _receive(channel)
         self._console = None
         os.set_blocking(master, False)
+        # A program may close its terminal and open it again: it is hung up only when nobody has it open (pty(7)).
+        self._peer = terminals.open_peer(master)
         self._outputs = {master: STDOUT}
         self._stdin = master if self._interactive else -1
         # What the client sent before the start is there already: its window's size, which the program is to find.
@@ -140,30 +127,22 @@ class Streams:
                     return False
             # Its pid namespace died with it; with a shared one others may hold the pipes: take what is there.
             for fd in list(self._outputs):
-                while fd in self._outputs and self._read(fd):
-                    self._flush_all()
+                for _ in range(_LAST_CHUNKS):
+                    if not self._read(fd):
+                        break
         finally:
             os.close(pidfd)
         return True
 
     def finish(self, exit_code: int) -> None:
-        """Tell the clients how it ended, and close everything."""
-        for client in self._clients:
-            # unix(7): closing with unread input resets the connection, and the last packet would be lost with it.
-            with suppress(OSError):
-                client.end.shutdown(socket.SHUT_RD)
-                while client.end.recv(CHUNK + 1):
-                    continue
-            client.end.setblocking(True)
-            with suppress(OSError):
-                client.end.send(EXIT + b"%d" % exit_code)
-            client.end.close()
+        """Tell the clients how it ended, and close everything; waits for none of them."""
+        part(self._clients, exit_code)
         self._clients = []
         if self._listener:
             self._listener.close()
-        for fd in {*self._outputs, self._stdin} - {-1}:
+        for fd in {*self._outputs, self._stdin, self._peer} - {-1}:
             os.close(fd)
-        self._outputs, self._stdin = {}, -1
+        self._outputs, self._stdin, self._peer = {}, -1, -1
 
     def _wait(self, also: tuple[int, ...], deadline: float | None) -> dict[int, int]:
         poller = select.poll()
@@ -174,20 +153,21 @@ class Streams:
         wanted = dict.fromkeys(self._outputs, 0 if self._stuck() else select.POLLIN)
         if self._input:
             wanted[self._stdin] = wanted.get(self._stdin, 0) | select.POLLOUT
+        for client in self._clients:
+            events = (select.POLLOUT if client.waiting else 0) | (0 if self._input else select.POLLIN)
+            wanted[client.end.fileno()] = events
         for fd, events in wanted.items():
             # Without an event asked for, a hang-up would be told again and again.
             if events:
                 poller.register(fd, events)
-        for client in self._clients:
-            events = (select.POLLOUT if client.packet else 0) | (0 if self._input else select.POLLIN)
-            poller.register(client.end, events)
         times = [deadline]
         if self._output:
             times.append(self._output.due)
             for fd in self._output.wanted:
                 poller.register(fd, select.POLLOUT)
         first = min((moment for moment in times if moment is not None), default=None)
-        return dict(poller.poll(None if first is None else max(0.0, first - time.monotonic()) * 1000))
+        wait = None if first is None else min(max(0.0, first - time.monotonic()) * 1000, _LONGEST_WAIT)
+        return dict(poller.poll(wait))
 
     def _serve(self, ready: dict[int, int]) -> None:
         if self._listener and self._listener.fileno() in ready:
@@ -207,13 +187,13 @@ class Streams:
                 self._read(fd)
 
     def _stuck(self) -> bool:
-        return any(client.packet for client in self._clients)
+        return any(client.waiting for client in self._clients)
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
             end, _ = listener.accept()
             prepare(end)
-            self._clients.append(_Client(end))
+            self._clients.append(Client(end))
 
     def _read(self, fd: int) -> bool:
         """Take one chunk of output; False when there is none now or ever."""
@@ -237,16 +217,7 @@ class Streams:
                 self._forget(client)
         return True
 
-    def _flush_all(self) -> None:
-        """Wait until every client has taken what it was sent."""
-        for client in list(self._clients):
-            client.end.setblocking(True)
-            if not client.flush():
-                self._forget(client)
-                continue
-            client.end.setblocking(False)
-
-    def _read_client(self, client: _Client) -> None:
+    def _read_client(self, client: Client) -> None:
         try:
             packet = client.end.recv(CHUNK + 1)
         except BlockingIOError:
@@ -268,7 +239,7 @@ class Streams:
         for fd in self._outputs:
             with suppress(OSError, ValueError):
                 rows, columns = map(int, size.split())
-                fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+                terminals.resize(fd, rows, columns)
 
     def _flush_input(self) -> None:
         try:
@@ -288,7 +259,7 @@ class Streams:
             os.close(self._stdin)
         self._stdin, self._input = -1, b""
 
-    def _forget(self, client: _Client) -> None:
+    def _forget(self, client: Client) -> None:
         """A command is gone, its container goes on; the one that began it took its input along."""
         self._clients.remove(client)
         client.end.close()

@@ -76,15 +76,19 @@ def _join(cgroup: str, pid: int, init: Process) -> None:
 
 
 def join_cgroups(cgroup: str, pid: int, hierarchies: tuple[Hierarchy, ...]) -> None:
-    """Move a process into `cgroup` in every hierarchy that has it; HostError names the directory."""
+    """Move a process into `cgroup` in every hierarchy that has it; HostError when none has, or one refuses."""
+    joined = not cgroup or not hierarchies
     for hierarchy in hierarchies if cgroup else ():
         directory = hierarchy.path(cgroup)
         try:
             cgroups.join(directory, pid)
+            joined = True
         except FileNotFoundError:
             continue  # a limiter need not use every hierarchy
         except OSError as error:
             raise HostError.of("join cgroup", directory, error) from None
+    if not joined:
+        raise HostError("join cgroup", cgroup, errno.ENOENT)
 
 
 def failure(answer: bytes) -> CmanagerError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -192,8 +193,8 @@ def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
         os.close(read)
         os.waitpid(middle, 0)
         pid, _, number = answer.partition(b" ")
-        if int(number or b"0"):
-            raise OSError(int(number), os.strerror(int(number)))
+        if not answer or int(number):
+            raise OSError(int(number or errno.ESRCH), os.strerror(int(number or errno.ESRCH)))
         return int(pid)
     finally:
         for _, fd in opened:

@@ -8,13 +8,10 @@ import fcntl
 import os
 import socket
 import stat
-import struct
 import termios
 
-from cmanager.linux import inroot, syscalls
+from cmanager.linux import inroot, syscalls, terminals
 
-_TIOCSPTLCK = 0x40045431
-_TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h; opens the peer whatever lies at its path (CVE-2025-52565)
 _UNIX98_MASTER, _UNIX98_PEERS = 5, range(136, 144)  # Documentation/admin-guide/devices.txt
 
 
@@ -23,8 +20,8 @@ def open_pair(root: int) -> tuple[int, int]:
     master = inroot.open_in(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
     try:
         _check(master, _UNIX98_MASTER)
-        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-        peer = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        terminals.unlock(master)
+        peer = terminals.open_peer(master)
         _check(peer, *_UNIX98_PEERS)
     except BaseException:
         os.close(master)

@@ -181,3 +181,20 @@ def test_a_program_that_is_attached_to_reaches_several(cli: Cli) -> None:
     refused = cli("attach", "speaker")
     assert refused.returncode == 125
     assert "not running" in refused.stderr
+
+
+def test_a_program_that_writes_more_than_it_reads_never_waits_for_itself(cli: Cli, host: str) -> None:
+    data = os.urandom(3 << 20)
+    process = cli.start("exec", "-i", host, "od", "-An", "-v", "-tx1")
+    out, _ = process.communicate(data, timeout=60)
+    assert bytes.fromhex(out.decode().replace("\n", "").replace(" ", "")) == data
+
+
+def test_a_user_may_open_the_standard_streams(cli: Cli) -> None:
+    say = ("sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; cat /dev/stdin")
+    for options in (("-u", "1000"), ("--userns", "auto"), ("--userns", "auto", "-u", "5")):
+        done = cli("run", "--rm", "-i", *options, "busybox", *say, stdin="in")
+        assert (done.stdout, done.stderr) == ("out\nin", "err\n"), options
+    name = cli.ok("run", "-d", "busybox", "sleep", "1000")
+    done = cli("exec", "-i", "-u", "1000", name, *say, stdin="in")
+    assert (done.stdout, done.stderr) == ("out\nin", "err\n")

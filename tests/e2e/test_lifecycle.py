@@ -186,3 +186,43 @@ def test_a_corrupt_record_never_stops_other_commands(cli: Cli) -> None:
     assert "corrupt" in told.stderr
     assert cli.ok("rm", "-f", identity[:12])
     assert not (cli.root / "containers" / identity).exists()
+
+
+def test_a_record_that_cannot_be_settled_hides_no_other(cli: Cli) -> None:
+    identity = cli.ok("run", "-d", "--name", "orphaned", "--network", "none", "busybox", "sleep", "1000")
+    cli.ok("create", "--name", "well", "busybox")
+    path = cli.root / "containers" / identity / "config.json"
+    record = path.read_text()
+    os.kill(cli.supervisor("orphaned"), 9)
+    path.write_text(record.replace('"network":"none"', '"network":"uninstalled"'))
+    try:
+        assert cli.names() == ["well", "orphaned"]
+        assert "uninstalled" in cli.inspect("orphaned")["State"]["Error"]
+        refused = cli("rm", "-f", "orphaned")
+        assert refused.returncode == 1
+        assert "uninstalled" in refused.stderr
+    finally:
+        path.write_text(record)
+    cli.ok("rm", "-f", "orphaned")
+
+
+def test_an_attached_command_is_told_137_when_the_supervisor_is_killed(cli: Cli) -> None:
+    process = cli.start("run", "--rm", "--name", "both", "busybox", "sleep", "1000")
+    wait_until(lambda: cli.names() == ["both"] and cli.inspect("both")["State"]["Pid"], "it runs")
+    os.kill(cli.supervisor("both"), 9)
+    process.communicate(timeout=60)
+    assert process.returncode == 137
+
+
+def test_odd_numbers_are_refused_and_long_times_are_not(cli: Cli) -> None:
+    cli.ok("run", "-d", "--name", "odd", "busybox", "sleep", "1000")
+    for word in ("\u00b2", "999", "", "SIGNOTHING", "SIGRTMIN+99"):
+        refused = cli("kill", "-s", word, "odd")
+        assert refused.returncode in (1, 125)
+        assert "internal" not in refused.stderr
+    waiting = cli.start("stop", "-t", "-1", "odd")
+    wait_until(lambda: cli.ok("events", "--since", "1m", "--until", "0s", "--filter", "event=kill"), "it was asked")
+    assert waiting.poll() is None
+    cli.ok("kill", "odd")
+    waiting.communicate(timeout=60)
+    assert waiting.returncode == 0

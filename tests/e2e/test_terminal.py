@@ -190,7 +190,7 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
         screen.line("echo mine")
         screen.see("mine")
         screen.see("mine")
-        (client,) = clients("piped")
+        client = only_client("piped")
 
         def stopped_by_typing() -> bool:
             screen.line("")  # what is typed is the shell's: whoever else would read it is stopped (SIGTTIN)
@@ -209,7 +209,7 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
         # Whoever sets a terminal from the background is stopped, and sets it when it has it (SIGTTOU).
         screen.line(f"{command} run --rm -it --name behind busybox sh -c 'read x; echo got $x' &")
         wait_until(lambda: cli.names() == ["behind"], "it runs")
-        (client,) = clients("behind")
+        client = only_client("behind")
         wait_until(lambda: stopped(client), "it is stopped")
         screen.line("fg")
         screen.see("fg")
@@ -219,6 +219,11 @@ def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
         screen.see("out> ")
         screen.line("exit")
         screen.wait()
+
+
+def only_client(name: str) -> int:
+    wait_until(lambda: len(clients(name)) == 1, "its supervisor is on its own")
+    return clients(name)[0]
 
 
 def clients(name: str) -> list[int]:
