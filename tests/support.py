@@ -137,6 +137,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
+def journal_fields(message: bytes) -> dict[str, bytes]:
+    """What a datagram in the journal's binary form says."""
+    found = {}
+    while message:
+        name, _, rest = message.partition(b"\n")
+        end = 8 + int.from_bytes(rest[:8], "little")
+        found[name.decode()] = rest[8:end]
+        message = rest[end + 1 :]
+    return found
+
+
 def _lines(*command: str) -> frozenset[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return frozenset(done.stdout.splitlines())

@@ -10,7 +10,8 @@ restart.py     whether there is another life, and when
 health.py      asking the container whether it is well; stopping.py acts on the answer
 execution.py   the supervisor of one exec
 rootfs.py      the root file system, mounted; volumes.py fills and mounts volumes; etc.py hosts, hostname, resolv.conf
-stdio.py       the container's streams and whoever is attached; log.py the format of the log
+stdio.py       the container's streams and whoever is attached
+output.py      where what it writes goes; log.py the log and its rotation, sinks/ the other places
 attach.py      the client's side; terminal.py the client's terminal, keys.py the detach keys
 announce.py    events, for the journal and for plugins that listen
 """

@@ -213,7 +213,7 @@ def _log_sinks(found: Container) -> list[dict[str, Any]]:
     counts = found.status.dropped or (Dropped(),) * len(sinks)
     return [
         {"Kind": sink.kind, "Target": sink.target, "Dropped": {"Lines": lost.lines, "Bytes": lost.bytes}}
-        for sink, lost in zip(sinks, counts, strict=True)
+        for sink, lost in zip(sinks, counts, strict=False)
     ]
 
 

@@ -58,8 +58,10 @@ class Queue:
         message = self._sink.encode(line)
         cost = len(message) + OVERHEAD
         if self._size + cost > self._limit:
-            self._drop(len(line.data))
-            return
+            self.flush()  # a receiver that is quick enough loses nothing, however much comes at once
+            if self._size + cost > self._limit:
+                self._drop(len(line.data))
+                return
         self._size += cost
         self._waiting.append((message, len(line.data)))
 
