@@ -119,6 +119,8 @@ class Engine:
             settled = self._reconciler.settle_locked(self.store.load(id))
             if settled is None:
                 raise NotFoundError(f"no such container: {word}")
+            if settled.status.state == "paused":
+                raise ConflictError(f"container {word} is paused, unpause it")
             if settled.status.active:
                 if attached:
                     raise ConflictError(f"container {word} is running already")
