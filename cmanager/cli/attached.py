@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from .main import Refused
@@ -30,9 +31,17 @@ def window(*, tty: bool, interactive: bool) -> tuple[int, int] | None:
     return None
 
 
-def pump(session: Session, *, interactive: bool, detach_keys: bytes, sig_proxy: bool) -> int:
-    """Move data until the program ends or the detach keys are typed; returns what the command exits with."""
-    code = session.pump(0 if interactive else -1, 1, 2, forward_signals=sig_proxy, detach_keys=detach_keys)
+def pump(
+    session: Session, *, interactive: bool, detach_keys: bytes, sig_proxy: bool, streams: Collection[str] = ()
+) -> int:
+    """Move data until the program ends or the detach keys are typed; returns what the command exits with.
+
+    streams: those of the program's outputs that are shown ("stdout", "stderr"), both when empty.
+    """
+    out = 1 if not streams or "stdout" in streams else -1
+    err = 2 if not streams or "stderr" in streams else -1
+    stdin = 0 if interactive else -1
+    code = session.pump(stdin, out, err, forward_signals=sig_proxy, detach_keys=detach_keys)
     if code is None:
         # The prompt goes on where the program's output stopped.
         print(file=sys.stderr)

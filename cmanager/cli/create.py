@@ -14,14 +14,14 @@ from .options import CONTEXT, container_options
 @click.option("--cidfile", default="", metavar="FILE", help="Write the container's id to a new file.")
 @container_options
 @click.pass_obj
-def command(settings: Settings, /, cidfile: str, **given: Any) -> None:
+def command(settings: Settings, /, cidfile: str, quiet: bool, **given: Any) -> None:
     """Create a container from IMAGE that `start` will run."""
     from .created import announced_cidfile, print_warnings
     from .output.progress import shown
     from .request import build
 
-    with announced_cidfile(cidfile) as write_id, shown("auto") as show:
-        container = settings.engine().create(build(**given), show)
+    with announced_cidfile(cidfile) as write_id, shown("none" if quiet else "auto") as show:
+        container = settings.engine().create(build(**given), show, replace=given["replace"])
         write_id(container.id)
     print_warnings(container)
     click.echo(container.id)

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from .flags import Group
 from .main import Settings
 from .options import CONTEXT, container_options
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Show what a command would do, step by step, and change nothing."""
 

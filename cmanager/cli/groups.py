@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from .flags import Group
 from .main import COMMANDS, load
 
 
-class Nouns(click.Group):
+class Nouns(Group):
     """Commands of its own, and others under further names.
 
     others: the name here to the command's name; those that there are none of are left out.

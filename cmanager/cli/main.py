@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .flags import settled
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -129,7 +131,8 @@ class _Commands(click.Group):
             close = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f", did you mean {close[0]!r}" if close else ", see cmanager --help"
             raise Refused(f"{args[0][:100]!r} is not a cmanager command{hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, settled(command, rest) if command else rest
 
 
 class Refused(click.ClickException):
@@ -165,6 +168,8 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
+    except click.NoSuchOption as error:
+        return _fail(_no_option(error), 125)
     except click.ClickException as error:
         return _fail(_lower(error.format_message()), 125)
     except click.Abort:
@@ -179,6 +184,18 @@ def run(arguments: list[str]) -> int:
         return 130
     except Exception as error:
         return _explain(error)
+
+
+def _no_option(error: click.NoSuchOption) -> str:
+    """What to say of an option that there is none of: why, where people know it from Docker or Podman."""
+    name, command = error.option_name, error.ctx.command_path if error.ctx else "cmanager"
+    if command.endswith((" run", " create")):
+        from .refused import REASONS
+
+        if name in REASONS:
+            return f"{name} is not supported, {REASONS[name]}"
+    close = " or ".join(sorted(error.possibilities or ()))
+    return f"no such option {name}, {f'did you mean {close}' if close else f'see {command} --help'}"
 
 
 def _explain(error: Exception) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from .flags import Group
 from .listoptions import list_options, typed
 from .main import Settings
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """See which plugins there are, and whether they work."""
 

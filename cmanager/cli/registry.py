@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .flags import Group
 from .listoptions import list_options, typed
 from .main import Settings
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from ..seams import Registry
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Build and list the images of the local registry directory."""
 

@@ -5,24 +5,33 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..errors import InvalidError
+from ..errors import InvalidError, UnsupportedError
+from ..linux.mounts import Mount
 from ..model import Limits, Namespaces, RunRequest, Ulimit
+from ..model.names import check_name
 from . import logging, mounts
 from .output.human import parse_size
 from .policies import healthcheck, restart_policy
 from .ports import exposed, published
 
+_ZONES = "/usr/share/zoneinfo"
+#: From uname(2) to the words of OCI images (GOARCH).
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
 
 def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
     """The request for the options of `options.container_options`."""
     places = mounts.parse(given["volume"], given["mount"], given["tmpfs"])
+    _check_platform(given["platform"])
+    if given["replace"] and not given["name"]:
+        raise InvalidError("--replace needs --name")
     return RunRequest(
         image=image,
         command=command,
         entrypoint=None if given["entrypoint"] is None else tuple(filter(None, [given["entrypoint"]])),
         name=given["name"],
         env=environment(given["env_file"], given["env"]),
-        labels=dict(pair(label) for label in given["label"]),
+        labels=dict(pair(label) for label in (*_lines(given["label_file"], "--label-file"), *given["label"])),
         hostname=given["hostname"],
         user=given["user"],
         workdir=given["workdir"],
@@ -32,7 +41,7 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         init=given["init"],
         privileged=given["privileged"],
         read_only=given["read_only"],
-        mounts=places[0],
+        mounts=(*places[0], *time_zone(given["tz"])),
         volumes=places[1],
         volumes_from=given["volumes_from"],
         devices=given["device"],
@@ -70,29 +79,77 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         publish_all=given["publish_all"],
         expose=tuple(port for text in given["expose"] for port in exposed(text)),
         log=logging.config(given["log_driver"], given["log_opt"], given["log_sink"]),
+        groups=given["group_add"],
+        umask=_umask(given["umask"]),
+        unset_env=given["unsetenv"],
+        domainname=given["domainname"],
+        dns_search=given["dns_search"],
+        dns_options=given["dns_option"],
+        no_hosts=given["no_hosts"],
+        no_hostname=given["no_hostname"],
+        address=given["ip"],
+        mac=given["mac_address"],
+        aliases=tuple(check_name(name, "--network-alias") for name in given["network_alias"]),
+        oom_score_adj=given["oom_score_adj"],
+        timeout=given["timeout"],
+        annotations=dict(_assignment(text, "--annotation") for text in given["annotation"]),
     )
 
 
 def environment(files: tuple[str, ...], entries: tuple[str, ...]) -> tuple[str, ...]:
-    """Files first, then -e; a bare NAME takes the caller's value and is left out when the caller has none."""
+    """Files first, then -e, the last of a name wins; a bare NAME takes the caller's value and is left out when the
+    caller has none."""
+    result = {}
+    for entry in (*_lines(files, "--env-file"), *entries):
+        name, equals, _ = entry.partition("=")
+        if not name or any(c.isspace() for c in name):
+            raise InvalidError(f"invalid environment variable {entry[:100]!r}, expected NAME[=VALUE]")
+        if equals:
+            result[name] = entry
+        elif name in os.environ:
+            result[name] = f"{name}={os.environ[name]}"
+    return tuple(result.values())
+
+
+def _lines(files: tuple[str, ...], flag: str) -> list[str]:
+    """What stands in files of one entry a line; lines that begin with # are for people."""
     found = []
     for path in files:
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 lines = [line.rstrip("\n").lstrip() for line in file]
         except OSError as error:
-            raise InvalidError(f"cannot read --env-file {path}: {(error.strerror or '').lower()}") from None
+            raise InvalidError(f"cannot read {flag} {path}: {(error.strerror or '').lower()}") from None
         found += [line for line in lines if line and not line.startswith("#")]
-    result = []
-    for entry in (*found, *entries):
-        name, equals, _ = entry.partition("=")
-        if not name or any(c.isspace() for c in name):
-            raise InvalidError(f"invalid environment variable {entry[:100]!r}, expected NAME[=VALUE]")
-        if equals:
-            result.append(entry)
-        elif name in os.environ:
-            result.append(f"{name}={os.environ[name]}")
-    return tuple(result)
+    return found
+
+
+def time_zone(name: str) -> tuple[Mount, ...]:
+    """`--tz`: the host's zone file at /etc/localtime. InvalidError for a zone that the host does not know."""
+    if not name:
+        return ()
+    path = "/etc/localtime" if name == "local" else f"{_ZONES}/{name}"
+    if ".." in name.split("/") or not os.path.isfile(path):
+        raise InvalidError(f"invalid --tz {name!r}, expected local or a name below {_ZONES} such as Europe/Paris")
+    return (Mount("bind", os.path.realpath(path), "/etc/localtime", ("bind", "ro", "rprivate")),)
+
+
+def _umask(text: str) -> int:
+    try:
+        value = int(text, 8)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 0o777:
+        raise InvalidError(f"invalid --umask {text!r}, expected octal digits such as 0027")
+    return value
+
+
+def _check_platform(text: str) -> None:
+    """UnsupportedError for what this machine is not: nothing is emulated here."""
+    machine = os.uname().machine
+    own = f"linux/{_ARCHITECTURES.get(machine, machine)}"
+    if text and text.lower() not in (own, "linux", f"linux/{machine}"):
+        raise UnsupportedError(f"--platform {text} cannot be run, this machine is {own}")
 
 
 def ulimit(text: str) -> Ulimit:

@@ -12,6 +12,14 @@ from .options import CONTEXT, attach_options, container_options
 
 @click.command(context_settings=CONTEXT)
 @click.option("-d", "--detach", is_flag=True, help="Print the id and leave it running.")
+@click.option(
+    "-a",
+    "--attach",
+    "streams",
+    multiple=True,
+    type=click.Choice(["stdin", "stdout", "stderr"], case_sensitive=False),
+    help="Attach to this stream; without it to all.",
+)
 @click.option("--cidfile", default="", metavar="FILE", help="Write the container's id to a new file.")
 @click.option(
     "--progress", type=click.Choice(["auto", "plain", "json", "none"]), default="auto", help="How pulls show."
@@ -20,10 +28,20 @@ from .options import CONTEXT, attach_options, container_options
 @container_options
 @click.pass_obj
 def command(
-    settings: Settings, /, detach: bool, cidfile: str, progress: str, detach_keys: bytes, sig_proxy: bool, **given: Any
+    settings: Settings,
+    /,
+    detach: bool,
+    streams: tuple[str, ...],
+    cidfile: str,
+    progress: str,
+    quiet: bool,
+    detach_keys: bytes,
+    sig_proxy: bool,
+    **given: Any,
 ) -> int:
     """Create a container from IMAGE and run COMMAND in it."""
     from ..engine import Session
+    from ..errors import InvalidError
     from ..model import Container
     from .attached import pump, window
     from .created import announced_cidfile, print_warnings
@@ -32,15 +50,24 @@ def command(
 
     engine = settings.engine()
     request = build(**given)
-    size = window(tty=request.tty and not detach, interactive=request.interactive)
-    with announced_cidfile(cidfile) as write_id, shown(progress) as show:
+    if streams and detach:
+        raise InvalidError("--attach and --detach exclude each other, give one")
+    if "stdin" in streams and not request.interactive:
+        raise InvalidError("--attach stdin needs --interactive")
+    interactive = request.interactive and (not streams or "stdin" in streams)
+    size = window(tty=request.tty and not detach, interactive=interactive)
+    with announced_cidfile(cidfile) as write_id, shown("none" if quiet else progress) as show:
 
         def created(container: Container) -> None:
             write_id(container.id)
             print_warnings(container)
 
-        started = engine.run(request, attached=not detach, window=size, progress=show, created=created)
+        started = engine.run(
+            request, attached=not detach, window=size, progress=show, created=created, replace=given["replace"]
+        )
     if not isinstance(started, Session):
         click.echo(started.id)
         return 0
-    return pump(started, interactive=request.interactive, detach_keys=detach_keys, sig_proxy=sig_proxy)
+    if streams and not {"stdout", "stderr"}.intersection(streams):
+        click.echo(started.container.id)  # as in Docker: nothing else will be seen of it
+    return pump(started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy, streams=streams)

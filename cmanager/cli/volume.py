@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .flags import Group
 from .main import Settings
 
 _HEADERS = {
@@ -22,7 +23,7 @@ _HEADERS = {
 }
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, list and remove volumes: directories that outlive the containers that use them."""
 

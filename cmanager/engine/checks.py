@@ -43,7 +43,7 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
     _check_words(request)
     _check_features(request, features)
     _check_sources(request)
-    etc.check(request.dns, request.add_hosts)
+    etc.check(request)
     security.decide(
         privileged=request.privileged,
         add=request.cap_add,
@@ -76,9 +76,32 @@ def _check_words(request: RunRequest) -> None:
         if mode not in special and not (word in ("container", "ns") and rest):
             expected = f"expected {', '.join(special)}, container:NAME or ns:PATH"
             raise InvalidError(f"invalid {_NAMESPACE_FLAGS[field.name]} {mode!r}, {expected}")
+    domain = request.domainname
+    if domain and (len(domain) > 64 or not all(c.isascii() and (c.isalnum() or c in "-.") for c in domain)):
+        raise InvalidError(f"invalid --domainname {domain!r}, allowed are 1 to 64 of [a-zA-Z0-9-.]")
+    if domain and request.namespaces.uts != "private":
+        raise InvalidError("--domainname needs a uts namespace of its own")
+    if request.timeout < 0:
+        raise InvalidError(f"invalid --timeout {request.timeout}, expected seconds, or 0 for none")
+    if request.oom_score_adj is not None:
+        _check_oom_score(request.oom_score_adj)
     if request.workdir and not request.workdir.startswith("/"):
         raise InvalidError(f"invalid working directory {request.workdir!r}, it must be absolute")
     check_targets([*(mount.target for mount in request.mounts), *(use.target for use in request.volumes)])
+
+
+def _check_oom_score(value: int) -> None:
+    """Only CAP_SYS_RESOURCE may go below what was set last with it (proc_pid_oom_score_adj(5))."""
+    if not -1000 <= value <= 1000:
+        raise InvalidError(f"invalid --oom-score-adj {value}, expected -1000 to 1000")
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        own = int(file.read())
+    if value < own and not _has("CAP_SYS_RESOURCE"):
+        raise UnsupportedError(f"--oom-score-adj {value} is below the manager's own {own}: no CAP_SYS_RESOURCE")
+
+
+def _has(capability: str) -> bool:
+    return bool(capabilities.of_process()["CapEff"] >> capabilities.NUMBERS[capability] & 1)
 
 
 def check_targets(targets: list[str]) -> None:
@@ -100,6 +123,7 @@ def _check_features(request: RunRequest, features: Features) -> None:
         "--tty": (request.tty, "terminal"),
         "--init": (request.init, "init"),
         "--sysctl": (request.sysctls, "sysctl"),
+        "--domainname": (request.domainname, "sysctl"),
         "--ulimit": (request.ulimits, "rlimits"),
         "--device": (request.devices, "devices"),
         "--userns": (request.namespaces.user != "host", "userns"),
@@ -160,7 +184,7 @@ def _default_pids(limits: Limits, limiter: Any) -> Limits:
 
 def _clamp(ulimits: tuple[Ulimit, ...]) -> tuple[tuple[Ulimit, ...], tuple[str, ...]]:
     """Without CAP_SYS_RESOURCE a hard limit cannot be raised (setrlimit(2)): take the host's and say so."""
-    may_raise = capabilities.of_process()["CapEff"] >> capabilities.NUMBERS["CAP_SYS_RESOURCE"] & 1
+    may_raise = _has("CAP_SYS_RESOURCE")
     clamped, warnings = [], []
     for limit in ulimits:
         number = getattr(resource, f"RLIMIT_{limit.name.upper()}", None)

@@ -17,7 +17,7 @@ from ..model.names import check_name, new_id, new_name
 from ..oci import health, signals, spec
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
-from . import checks, ports, userns
+from . import addresses, checks, ports, userns
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -33,7 +33,9 @@ class Creating:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def steps(self, request: RunRequest, progress: Progress = silent, starting: bool = False) -> list[Step]:
+    def steps(
+        self, request: RunRequest, progress: Progress = silent, starting: bool = False, replace: bool = False
+    ) -> list[Step]:
         """The table that `create` runs."""
         providers = self.providers(request)
         images = self._engine.plugins.get("image", providers.image)
@@ -43,7 +45,7 @@ class Creating:
             Step(
                 "check",
                 "refuse what this host or a plugin cannot do",
-                lambda: self.check(request, providers, starting),
+                lambda: self.check(request, providers, starting and not replace),
             ),
             Step(
                 "image",
@@ -53,7 +55,7 @@ class Creating:
             Step(
                 "record",
                 "claim its name and record it",
-                lambda check, image: self._record(id, providers, check, image, starting),
+                lambda check, image: self._record(id, providers, check, image, starting, replace),
                 lambda: self._engine.store.remove(id),
                 takes=("check", "image"),
             ),
@@ -88,6 +90,7 @@ class Creating:
         filled = self._engine.volumes.inherit(filled, self._engine.inspect)
         self._engine.volumes.check(filled, providers.storage)
         ports.check(self._engine.plugins, filled)
+        addresses.check(self._engine.plugins, filled, now=starting)
         settled = checks.settle(filled, runtime.features(), limiter)
         if starting:
             ports.check_free(self._engine.plugins, filled, self._engine.list)
@@ -150,7 +153,13 @@ class Creating:
         return found
 
     def _record(
-        self, id: str, providers: Providers, check: tuple[RunRequest, tuple[str, ...]], image: Image, starting: bool
+        self,
+        id: str,
+        providers: Providers,
+        check: tuple[RunRequest, tuple[str, ...]],
+        image: Image,
+        starting: bool,
+        replace: bool,
     ) -> Container:
         request, warnings = check
         argv = spec.argv(request, image.config)
@@ -175,7 +184,10 @@ class Creating:
                     self._engine.store.add(container)
                     return container
                 except ConflictError:
-                    if request.name:
+                    if replace:
+                        with suppress(NotFoundError):
+                            self._engine.remove(name, force=True)
+                    elif request.name:
                         raise
         raise ConflictError("no free name was found in 100 tries, give one with --name")
 

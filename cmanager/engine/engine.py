@@ -77,12 +77,13 @@ class Engine:
         window: tuple[int, int] | None = None,
         progress: Progress = silent,
         created: Callable[[Container], None] = lambda container: None,
+        replace: bool = False,
     ) -> Container | Session:
         """`create` and `start` in one; a container with `remove` set is gone again when its start fails.
 
-        created: called in between, when the container has its id.
+        created: called in between, when the container has its id; replace: as in `create`.
         """
-        container = self.create(request, progress, starting=True)
+        container = self.create(request, progress, starting=True, replace=replace)
         try:
             created(container)
             return self.start(container.id, attached=attached, window=window)
@@ -91,14 +92,18 @@ class Engine:
                 self._removing.forget(container.id)
             raise
 
-    def create(self, request: RunRequest, progress: Progress = silent, *, starting: bool = False) -> Container:
+    def create(
+        self, request: RunRequest, progress: Progress = silent, *, starting: bool = False, replace: bool = False
+    ) -> Container:
         """Make a container that can be started; pulls the image when the request's policy says so.
 
-        starting: the caller will start it at once; if it dies first, reconcile finishes the job. Raises before any
-        side effect for what cannot work here; after a later failure nothing is left but named volumes it made.
+        starting: the caller will start it at once; if it dies first, reconcile finishes the job; replace: remove the
+        one that has its name, running or not. Raises before any side effect for what cannot work here; after a later
+        failure nothing is left but named volumes it made.
         """
         self.store.initialise()
-        container: Container = steps.run(self._creating.steps(request, progress, starting), self._observe)["record"]
+        table = self._creating.steps(request, progress, starting, replace)
+        container: Container = steps.run(table, self._observe)["record"]
         self._announce("create", container)
         return container
 
@@ -114,6 +119,8 @@ class Engine:
             settled = self._reconciler.settle_locked(self.store.load(id))
             if settled is None:
                 raise NotFoundError(f"no such container: {word}")
+            if settled.status.state == "paused":
+                raise ConflictError(f"container {word} is paused, unpause it")
             if settled.status.active:
                 if attached:
                     raise ConflictError(f"container {word} is running already")

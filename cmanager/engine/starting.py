@@ -99,7 +99,7 @@ class Starting:
         os.makedirs(self._engine.paths.bundle(id), mode=0o700, exist_ok=True)
         self._make_sources(container)
         dns = container.request.dns or made["link"].dns
-        etc.write(run_dir, steps.hostname(container), dns, isolated)
+        etc.write(run_dir, steps.hostname(container), dns, isolated, container.request)
         try:
             self._launch(container, made, name, client, lock)
         except Exception:

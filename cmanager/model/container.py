@@ -109,7 +109,11 @@ class RunRequest:
     hostname, stop_signal: "" for the default; pull: missing, always or never; shm_size: bytes;
     stop_timeout: seconds; security: Docker's --security-opt values; volumes_from: CONTAINER[:ro|rw], whose mounts are
     taken over at places that `mounts` and `volumes` leave free; publish: ports the host answers for; publish_all: also
-    every exposed one, on a free port of the host; expose: "80/tcp" strings, in a record with the image's own.
+    every exposed one, on a free port of the host; expose: "80/tcp" strings, in a record with the image's own; groups:
+    further groups, names or gids; unset_env: names of variables that neither the image nor the defaults set;
+    dns_search, dns_options: lines of resolv.conf(5); no_hosts, no_hostname: the image's own file stays; address, mac:
+    fixed ones, aliases: further names on its network; oom_score_adj: -1000 to 1000, None for the manager's; timeout:
+    seconds after which it is killed, 0 for never; annotations: for the runtime and its hooks.
     """
 
     image: str
@@ -152,6 +156,20 @@ class RunRequest:
     publish_all: bool = False
     expose: tuple[str, ...] = ()
     log: LogConfig = field(factory=LogConfig)
+    groups: tuple[str, ...] = ()
+    umask: int = 0o022
+    unset_env: tuple[str, ...] = ()
+    domainname: str = ""
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    no_hosts: bool = False
+    no_hostname: bool = False
+    address: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+    oom_score_adj: int | None = None
+    timeout: int = 0
+    annotations: dict[str, str] = field(factory=dict)
 
     @property
     def ports(self) -> tuple[PortMapping, ...]:

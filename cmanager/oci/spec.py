@@ -64,7 +64,7 @@ def build(
         "ociVersion": "1.0.2",
         "process": {
             "terminal": request.tty,
-            "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups), "umask": 0o022},
+            "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups), "umask": request.umask},
             "args": list(command),
             "env": environment(request, image, user, around.hostname),
             "cwd": request.workdir or image.working_dir or "/",
@@ -76,7 +76,7 @@ def build(
         "root": {"path": "rootfs", "readonly": request.read_only},
         "hostname": around.hostname if "uts" in around.namespaces else "",
         "mounts": [_mount(m) for m in _mounts(request, around)],
-        "annotations": {INIT_ANNOTATION: "true"} if request.init else {},
+        "annotations": request.annotations | ({INIT_ANNOTATION: "true"} if request.init else {}),
         "hooks": {},
         "linux": {
             "namespaces": [{"type": kind, **({"path": p} if p else {})} for kind, p in around.namespaces.items()],
@@ -107,12 +107,20 @@ def environment(request: RunRequest, image: ImageConfig, user: User, hostname: s
     merged = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname, "HOME": user.home}
     if request.tty:
         merged["TERM"] = "xterm"
-    for entry in (*image.env, *request.env):
+    merged |= _variables(image.env)
+    for key in request.unset_env:
+        merged.pop(key, None)
+    return [f"{key}={value}" for key, value in (merged | _variables(request.env)).items()]
+
+
+def _variables(entries: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for entry in entries:
         key, _, value = entry.partition("=")
         if not key or "\0" in entry:
             raise InvalidError(f"invalid environment variable {entry[:100]!r}, expected NAME=VALUE")
-        merged[key] = value
-    return [f"{key}={value}" for key, value in merged.items()]
+        found[key] = value
+    return found
 
 
 def amend(config: dict[str, Any], amendments: list[tuple[str, Amendment]]) -> None:
@@ -216,7 +224,9 @@ def _sysctls(request: RunRequest, around: Surroundings) -> dict[str, str]:
         values = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
         if own.get("user"):
             values.pop("net.ipv4.ping_group_range")  # its range must exist in the user namespace's map
-    for key, value in request.sysctls.items():
+    # The runtime specification got a word for it late (1.1), and older runtimes know it by this one.
+    domain = {"kernel.domainname": request.domainname} if request.domainname else {}
+    for key, value in (domain | request.sysctls).items():
         defaults.check_sysctl(key, own_ipc="ipc" in own, own_net="network" in own, own_uts="uts" in own)
         values[key] = value
     return values

@@ -11,7 +11,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 
 from .image import Images, Import, Push, Registry
 from .limiter import Limiter
-from .network import Network, Publish
+from .network import Assign, Network, Publish
 from .runtime import Exec, Runtime
 from .storage import Commit, Storage, Volumes
 
@@ -30,6 +30,7 @@ SEAMS = {
 __all__ = [
     "API",
     "SEAMS",
+    "Assign",
     "Commit",
     "Exec",
     "Images",

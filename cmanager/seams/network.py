@@ -37,6 +37,20 @@ class Network(Protocol):
 
 
 @runtime_checkable
+class Assign(Protocol):
+    """A network that gives its containers addresses, on request a certain one. Optional: others never see
+    `Endpoint.address` or `Endpoint.mac`, nor aliases that a person asked for."""
+
+    def check_address(self, address: str, mac: str, *, now: bool) -> None:
+        """Raise what `attach` would raise for these, "" where none is asked for, and change nothing.
+
+        now: also for what may be free at another time. Raises InvalidError (no address of this network, no MAC of a
+        single device), ConflictError (taken: names the container that has it), HostError.
+        """
+        ...
+
+
+@runtime_checkable
 class Publish(Protocol):
     """A network whose containers' ports the host can answer for. Optional: others never see `Endpoint.ports`.
 

@@ -14,40 +14,53 @@ from contextlib import suppress
 from ..errors import HostError, InvalidError
 from ..linux import files
 from ..linux.mounts import Mount
+from ..model.container import RunRequest
 from ..model.network import Peer
 
 _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _OPTIONS = ("rbind", "nosuid", "nodev", "noexec")
 
 
-def mounts(directory: str, hosts: str) -> tuple[Mount, ...]:
-    """The three files as mounts. directory: where `write` put two of them; hosts: path of the hosts file."""
-    return (
-        Mount("bind", f"{directory}/hostname", "/etc/hostname", _OPTIONS),
-        Mount("bind", f"{directory}/resolv.conf", "/etc/resolv.conf", _OPTIONS),
-        Mount("bind", hosts, "/etc/hosts", _OPTIONS),
-    )
+def mounts(directory: str, hosts: str, request: RunRequest) -> tuple[Mount, ...]:
+    """Those of the three files that are asked for, as mounts. directory: where `write` put two of them; hosts: path of
+    the hosts file."""
+    found = [Mount("bind", f"{directory}/resolv.conf", "/etc/resolv.conf", _OPTIONS)]
+    if not request.no_hostname:
+        found.append(Mount("bind", f"{directory}/hostname", "/etc/hostname", _OPTIONS))
+    if not request.no_hosts:
+        found.append(Mount("bind", hosts, "/etc/hosts", _OPTIONS))
+    return tuple(found)
 
 
-def write(directory: str, hostname: str, dns: tuple[str, ...], isolated: bool) -> None:
+def write(directory: str, hostname: str, dns: tuple[str, ...], isolated: bool, request: RunRequest) -> None:
     """Write hostname and resolv.conf. dns: name servers, empty for the host's.
 
     In an isolated network the host's loopback name servers cannot be reached, so they are left out.
     """
     _write(f"{directory}/hostname", hostname + "\n")
-    if dns:
-        content = "".join(f"nameserver {_address(server, '--dns')}\n" for server in dns)
-    else:
-        content = _host_resolv_conf(isolated)
-    _write(f"{directory}/resolv.conf", content)
+    lines = [f"nameserver {_address(server, '--dns')}" for server in dns] or _host_resolv_conf(isolated)
+    search, options = request.dns_search, request.dns_options
+    if search:
+        lines = [line for line in lines if line.split()[:1] not in (["search"], ["domain"])]
+    if search not in ((), (".",)):
+        lines.append(f"search {' '.join(search)}")
+    if options:
+        lines = [*(line for line in lines if line.split()[:1] != ["options"]), f"options {' '.join(options)}"]
+    _write(f"{directory}/resolv.conf", "".join(f"{line}\n" for line in lines))
 
 
-def check(dns: tuple[str, ...], extra_hosts: tuple[str, ...], gateway: str = "127.0.0.1") -> None:
-    """InvalidError for a --dns or --add-host that is none; before any side effect."""
-    for server in dns:
+def check(request: RunRequest, gateway: str = "127.0.0.1") -> None:
+    """InvalidError for a --dns, --dns-search, --dns-option or --add-host that is none; before any side effect."""
+    for server in request.dns:
         _address(server, "--dns")
-    for entry in extra_hosts:
+    for flag, words in (("--dns-search", request.dns_search), ("--dns-option", request.dns_options)):
+        for word in words:
+            if not word or not word.isprintable() or any(c.isspace() for c in word):
+                raise InvalidError(f"invalid {flag} {word!r}, expected one word of resolv.conf")
+    for entry in request.add_hosts:
         _extra(entry, gateway)
+    if request.no_hosts and request.add_hosts:
+        raise InvalidError("--no-hosts and --add-host cannot be given together")
 
 
 class Hosts:
@@ -117,11 +130,9 @@ def _address(text: str, flag: str) -> str:
         raise InvalidError(f"invalid {flag} {text!r}, not an ip address") from None
 
 
-def _host_resolv_conf(isolated: bool) -> str:
+def _host_resolv_conf(isolated: bool) -> list[str]:
     lines = _read("/etc/resolv.conf")
-    if isolated:
-        lines = [line for line in lines if not _is_loopback_server(line)]
-    return "".join(f"{line}\n" for line in lines)
+    return [line for line in lines if not _is_loopback_server(line)] if isolated else lines
 
 
 def _is_loopback_server(line: str) -> bool:

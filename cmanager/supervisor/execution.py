@@ -8,8 +8,11 @@ from typing import NoReturn
 
 from ..model.runtime import Bundle
 from ..plugins import Plugins
+from ..state.journal import Journal
+from .announce import Announcer, unheard
 from .background import detach, say
 from .launch import ExecLaunch
+from .oom import set_oom_score
 from .stdio import Streams
 
 
@@ -41,6 +44,7 @@ def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: so
     try:
         pid = runtime.exec(bundle, container.status.init, launch.process, streams.stdio)
         streams.given()
+        set_oom_score(pid, container.request.oom_score_adj)
     except BaseException as error:
         say(report, error)
         streams.finish(getattr(error, "exit_code", 125))
@@ -48,4 +52,6 @@ def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: so
     say(report, None)
     streams.until_end(pid)
     status = os.waitpid(pid, 0)[1]
-    streams.finish(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+    Announcer(plugins, Journal(launch.paths.events), unheard).container("exec_die", container, exitCode=str(code))
+    streams.finish(code)

@@ -21,6 +21,7 @@ from ..oci import security, spec, users
 from ..plugins import Plugins
 from . import etc, rootfs, volumes
 from .launch import Launch
+from .oom import set_oom_score
 from .output import Output
 from .stdio import Streams
 from .steps import Step, hostname
@@ -89,7 +90,7 @@ class Life:
         root = inroot.open_root(f"{self.bundle.path}/rootfs")
         try:
             rootfs.check(root, request.image)
-            user = users.resolve(root, request.user or launch.image.user)
+            user = users.resolve(root, request.user or launch.image.user, request.groups)
             workdir = request.workdir or launch.image.working_dir
             if workdir:
                 _make_workdir(root, workdir)
@@ -101,7 +102,7 @@ class Life:
             hostname=hostname(container),
             namespaces=launch.namespaces,
             cgroup=container.status.cgroup,
-            etc=etc.mounts(run_dir, launch.hosts),
+            etc=etc.mounts(run_dir, launch.hosts, request),
             id_map=container.user_map,
             shm=rootfs.share_shm(launch.ipc_owner, self.bundle.path) if launch.ipc_owner else "/dev/shm",
         )
@@ -117,9 +118,11 @@ class Life:
         files.write_atomic(f"{self.bundle.path}/config.json", json.dumps(config).encode())
 
     def _create(self) -> None:
+        request = self._container.request
         self.streams.listen(self._launch.paths.attach(self._container.id))
         self.pid = self.runtime.create(self.bundle, self.streams.stdio)
         self.streams.given()
+        set_oom_score(self.pid, request.oom_score_adj)
         self._record(init=Process.of(self.pid))
 
     def _start(self) -> None:

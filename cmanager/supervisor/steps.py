@@ -130,7 +130,8 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
                     undo=lambda: netns.unpin(path),
                 )
             )
-        endpoint = Endpoint(hostname(container), aliases=(container.name,), ports=request.ports)
+        aliases = (container.name, *request.aliases)
+        endpoint = Endpoint(hostname(container), aliases, request.address, request.mac, request.ports)
         published = "".join(f", publish {p.binding} for {p.exposed}" for p in request.ports)
         steps.append(
             Step(
@@ -217,5 +218,7 @@ def shared_path(kind: str, mode: str, owner: Callable[[str], Container]) -> str:
 def _peer(container: Container, link: Attachment) -> Peer | None:
     if not link.addresses:
         return None
-    names = (hostname(container), container.name, container.id[:12])
+    request, host = container.request, hostname(container)
+    full = (f"{host}.{request.domainname}",) if request.domainname else ()
+    names = (*full, host, container.name, *request.aliases, container.id[:12])
     return Peer(link.addresses[0].partition("/")[0], names)

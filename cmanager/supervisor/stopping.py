@@ -11,14 +11,14 @@ from ..oci.signals import number_of
 
 
 class Stopping:
-    """Carries out `--on-unhealthy`. again: whether the container shall start anew, whatever its policy says.
+    """Carries out `--on-unhealthy` and `--timeout`. again: whether it shall start anew, whatever its policy says.
 
     The owner calls `tick` when `due` seconds have passed.
     """
 
     def __init__(self, runtime: Any, id: str, init: Process | None, request: RunRequest) -> None:
         self._runtime, self._id, self._init, self._request = runtime, id, init, request
-        self._deadline: float | None = None
+        self._deadline = time.monotonic() + request.timeout if request.timeout else None
         self.again = False
 
     @property
@@ -34,7 +34,8 @@ class Stopping:
             self.again = action == "restart"
             self._signal(number_of(self._request.stop_signal or "SIGTERM"))
             if self._request.stop_timeout >= 0:
-                self._deadline = time.monotonic() + self._request.stop_timeout
+                patience = time.monotonic() + self._request.stop_timeout
+                self._deadline = patience if self._deadline is None else min(self._deadline, patience)
 
     def tick(self) -> None:
         """SIGKILL when the time is over."""

@@ -34,7 +34,7 @@ from ..errors import CmanagerError, ConflictError, InvalidError
 from ..linux import netns, syscalls
 from ..linux.rtnetlink import LOOPBACK, Rtnetlink
 from ..model.network import Attachment, Endpoint
-from ..seams import Network
+from ..seams import Assign, Network
 from .storage import in_child
 
 ENDPOINT = Endpoint("box", aliases=("box",))
@@ -288,6 +288,13 @@ class LinkSuite(IsolatedSuite):
                 provider.attach(second.id, second.path, Endpoint("two", address=wrong))
         assert provider.owned() == {first.id}
         assert said.interface not in links(second.path)
+        if isinstance(provider, Assign):
+            provider.check_address(_address(said), "", now=False)
+            with pytest.raises(ConflictError, match=first.id[:12]):
+                provider.check_address(_address(said), "", now=True)
+            for address, mac in (("203.0.113.7", ""), ("one", ""), ("", "01:00:5e:00:00:01"), ("", "mac")):
+                with pytest.raises(InvalidError):
+                    provider.check_address(address, mac, now=False)
         provider.detach(first.id, first.path)
         again = provider.attach(second.id, second.path, Endpoint("two", address=_address(said)))
         assert again.addresses == said.addresses

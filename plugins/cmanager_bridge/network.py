@@ -33,8 +33,7 @@ class BridgeNetwork:
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """See `cmanager.seams.Network.attach`."""
         pool, wanted = self._pool, endpoint.mac.lower()
-        if wanted and not _UNICAST_MAC.fullmatch(wanted):
-            raise InvalidError(f"{endpoint.mac!r} is no MAC of a container, write it like 02:42:0a:58:00:02")
+        _check_mac(wanted)
         with _told("attach to network", self._bridge.name), pool.locked():
             address = pool.lease(id, endpoint.address)
             mac = wanted or mac_of(address)
@@ -59,6 +58,13 @@ class BridgeNetwork:
             dns=self._dns,
             ports=bound,
         )
+
+    def check_address(self, address: str, mac: str, *, now: bool) -> None:
+        """See `cmanager.seams.Assign.check_address`."""
+        _check_mac(mac.lower())
+        if address:
+            with _told("look for an address of network", self._bridge.name):
+                self._pool.check(address, now=now)
 
     def check_ports(self, ports: tuple[PortMapping, ...], *, now: bool) -> None:
         """See `cmanager.seams.Publish.check_ports`."""
@@ -136,6 +142,11 @@ class BridgeNetwork:
                 self._bridge.withdraw(id)
         self._ports.release(id)
         self._pool.release(id)
+
+
+def _check_mac(mac: str) -> None:
+    if mac and not _UNICAST_MAC.fullmatch(mac):
+        raise InvalidError(f"{mac!r} is no MAC of a container, write it like 02:42:0a:58:00:02")
 
 
 @contextmanager

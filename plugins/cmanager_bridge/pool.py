@@ -50,6 +50,12 @@ class Pool:
             raise
         return address
 
+    def check(self, wanted: str, *, now: bool) -> None:
+        """Raise what `lease` would raise for this address, `now` or ever; needs no lock."""
+        address = self._checked(wanted)
+        if now:
+            self._free(address)
+
     def release(self, id: str) -> None:
         """Give an address back. Idempotent."""
         with suppress(FileNotFoundError):

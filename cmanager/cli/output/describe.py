@@ -100,6 +100,7 @@ def _config(found: Container, image: ImageConfig) -> dict[str, Any]:
     entrypoint = (image.entrypoint or None) if request.entrypoint is None else request.entrypoint
     return {
         "Hostname": request.hostname or found.id[:12],
+        "Domainname": request.domainname,
         "User": request.user or image.user,
         "ExposedPorts": OpenMap.fromkeys((*image.exposed_ports, *request.expose), {}),
         "OpenStdin": request.interactive,
@@ -113,13 +114,15 @@ def _config(found: Container, image: ImageConfig) -> dict[str, Any]:
         "Labels": OpenMap(image.labels | request.labels),
         "StopSignal": request.stop_signal,
         "StopTimeout": request.stop_timeout,
+        "Timeout": request.timeout,
+        "Umask": f"{request.umask:04o}",
     }
 
 
 def _environment(request: RunRequest, image: ImageConfig) -> list[str]:
     """The request's variables, then the image's that it does not set."""
-    given = {entry.partition("=")[0] for entry in request.env}
-    return [*request.env, *(entry for entry in image.env if entry.partition("=")[0] not in given)]
+    gone = {entry.partition("=")[0] for entry in request.env} | {*request.unset_env}
+    return [*request.env, *(entry for entry in image.env if entry.partition("=")[0] not in gone)]
 
 
 def _state(found: Container) -> dict[str, Any]:
@@ -170,6 +173,11 @@ def _host_config(found: Container) -> dict[str, Any]:
         "CapAdd": list(request.cap_add),
         "CapDrop": list(request.cap_drop),
         "Dns": list(request.dns),
+        "DnsSearch": list(request.dns_search),
+        "DnsOptions": list(request.dns_options),
+        "GroupAdd": list(request.groups),
+        "OomScoreAdj": request.oom_score_adj or 0,
+        "Annotations": OpenMap(request.annotations),
         "ExtraHosts": list(request.add_hosts),
         "Init": request.init,
         "Privileged": request.privileged,
