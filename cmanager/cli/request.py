@@ -9,12 +9,14 @@ from ..errors import InvalidError
 from ..model import Limits, Namespaces, RunRequest, Ulimit
 from . import mounts
 from .output.human import parse_size
+from .podwords import check_defaults
 from .policies import healthcheck, restart_policy
 from .ports import exposed, published
 
 
 def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
     """The request for the options of `options.container_options`."""
+    check_defaults(given)
     places = mounts.parse(given["volume"], given["mount"], given["tmpfs"])
     return RunRequest(
         image=image,
@@ -68,6 +70,7 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         health=healthcheck(given),
         publish=tuple(mapping for text in given["publish"] for mapping in published(text)),
         publish_all=given["publish_all"],
+        pod=given["pod"],
         expose=tuple(port for text in given["expose"] for port in exposed(text)),
     )
 

@@ -33,6 +33,7 @@ from .waiting import wait
 
 if TYPE_CHECKING:
     from .files import Files
+    from .pods import Pods
 
 
 class Engine:
@@ -89,6 +90,8 @@ class Engine:
         except BaseException:
             if request.remove:
                 self._removing.forget(container.id)
+                if request.pod.startswith("new:"):
+                    self.pods.unmake(container.request.pod)
             raise
 
     def create(self, request: RunRequest, progress: Progress = silent, *, starting: bool = False) -> Container:
@@ -98,7 +101,11 @@ class Engine:
         side effect for what cannot work here; after a later failure nothing is left but named volumes it made.
         """
         self.store.initialise()
-        container: Container = steps.run(self._creating.steps(request, progress, starting), self._observe)["record"]
+        request, pod = self.pods.admitted(request) if request.pod else (request, [])
+        table = self._creating.steps(request, progress, starting, pod)
+        container: Container = steps.run(table, self._observe)["record"]
+        if pod:
+            self.pods.finish(container.request.pod)
         self._announce("create", container)
         return container
 
@@ -234,6 +241,13 @@ class Engine:
 
         return Files(self)
 
+    @property
+    def pods(self) -> Pods:
+        """The verbs for pods, and what containers need of them."""
+        from .pods import Pods  # only containers in one pay for it
+
+        return Pods(self, self._observe)
+
     def commit(
         self,
         word: str,
@@ -349,15 +363,20 @@ class Engine:
     def collect(self) -> Collected:
         """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""
         self.store.initialise()
-        return collect(self.store, self.plugins, self._reconciler)
+        return collect(self.store, self.plugins, self._reconciler, self.pods)
 
     def explain(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
+        request, pod = self.pods.admitted(request) if request.pod else (request, [])
         providers = self._creating.providers(request)
         settled, warnings = self._creating.check(request, providers)
         ports.check(self.plugins, settled, now=True)
         pretended = self._creating.container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
-        table = [*self._creating.steps(request), *steps.start_steps(self.plugins, self.paths, pretended)]
+        table = [
+            *self._creating.steps(request, pod=pod),
+            *self._starting.pod_steps(pretended),
+            *steps.start_steps(self.plugins, self.paths, pretended),
+        ]
         end = (
             ("supervisor", "fork it into a private mount namespace"),
             ("mount", "mount the root file system there"),

@@ -25,6 +25,7 @@ from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, 
 from .limits import Cgroup, DeviceRule, Limits, Usage
 from .network import Attachment, Endpoint, Peer, PortMapping
 from .plugin import Amendment, Context, Event, Provider
+from .pod import Membership, Pod, PodRequest, PodStatus
 from .runtime import Bundle, Features, Stdio
 from .volume import Volume, VolumeMount
 
@@ -50,9 +51,13 @@ __all__ = [
     "ImageEntry",
     "Layer",
     "Limits",
+    "Membership",
     "Mount",
     "Namespaces",
     "Peer",
+    "Pod",
+    "PodRequest",
+    "PodStatus",
     "PortMapping",
     "Process",
     "Progress",

@@ -10,6 +10,7 @@ from ..linux.mounts import Mount
 from ..linux.process import Process
 from .limits import Limits, Usage
 from .network import Attachment, PortMapping
+from .pod import SHM_SIZE, Membership
 from .volume import VolumeMount
 
 State = Literal["created", "running", "paused", "stopped", "lost"]
@@ -108,7 +109,9 @@ class RunRequest:
     hostname, stop_signal: "" for the default; pull: missing, always or never; shm_size: bytes;
     stop_timeout: seconds; security: Docker's --security-opt values; volumes_from: CONTAINER[:ro|rw], whose mounts are
     taken over at places that `mounts` and `volumes` leave free; publish: ports the host answers for; publish_all: also
-    every exposed one, on a free port of the host; expose: "80/tcp" strings, in a record with the image's own.
+    every exposed one, on a free port of the host; expose: "80/tcp" strings, in a record with the image's own; pod: its
+    name, id or "new:NAME", in a record the id; member: in a record, its place in that pod. Then `network`, `hostname`,
+    `dns`, `add_hosts` and `shm_size` are the pod's as far as it shares them.
     """
 
     image: str
@@ -143,13 +146,19 @@ class RunRequest:
     add_hosts: tuple[str, ...] = ()
     stop_signal: str = ""
     stop_timeout: int = 10
-    shm_size: int = 64 << 20
+    shm_size: int = SHM_SIZE
     restart: RestartPolicy = field(factory=RestartPolicy)
     health: Healthcheck = field(factory=Healthcheck)
     pull: Literal["missing", "always", "never"] = "missing"
     publish: tuple[PortMapping, ...] = ()
     publish_all: bool = False
     expose: tuple[str, ...] = ()
+    pod: str = ""
+    member: Membership | None = None
+
+    def shares(self, kind: str) -> bool:
+        """Whether it has this namespace from its pod; kind: one of `pod.SHARED`."""
+        return self.member is not None and kind in self.member.share
 
     @property
     def ports(self) -> tuple[PortMapping, ...]:

@@ -20,11 +20,12 @@ _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _OPTIONS = ("rbind", "nosuid", "nodev", "noexec")
 
 
-def mounts(directory: str, hosts: str) -> tuple[Mount, ...]:
-    """The three files as mounts. directory: where `write` put two of them; hosts: path of the hosts file."""
+def mounts(directory: str, hosts: str, resolver: str = "") -> tuple[Mount, ...]:
+    """The three files as mounts. directory: where `write` put two of them; hosts: path of the hosts file; resolver:
+    path of another resolv.conf, "" for the one in the directory."""
     return (
         Mount("bind", f"{directory}/hostname", "/etc/hostname", _OPTIONS),
-        Mount("bind", f"{directory}/resolv.conf", "/etc/resolv.conf", _OPTIONS),
+        Mount("bind", resolver or f"{directory}/resolv.conf", "/etc/resolv.conf", _OPTIONS),
         Mount("bind", hosts, "/etc/hosts", _OPTIONS),
     )
 
