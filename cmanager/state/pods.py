@@ -30,12 +30,15 @@ class PodStore:
 
     def ids(self) -> list[str]:
         """Ids of all recorded pods, one directory read and a look at each."""
-        return sorted(id for id in self.traces() if os.path.exists(self._config(id)))
+        return sorted(id for id in records.names(f"{self.paths.root}/pods") if os.path.exists(self._config(id)))
 
     def traces(self) -> set[str]:
         """Ids of all pods of which there is anything, a record or not."""
-        homes = (f"{self.paths.root}/pods", f"{self.paths.run_root}/pods")
-        return {name for home in homes for name in records.names(home) if ID.fullmatch(name)}
+        found = {*records.names(f"{self.paths.root}/pods"), *records.names(f"{self.paths.run_root}/pods")}
+        for name in records.names(f"{self.paths.root}/podnames"):
+            with suppress(OSError):
+                found.add(os.readlink(self._link(name)))
+        return {id for id in found if ID.fullmatch(id)}
 
     def add(self, pod: Pod) -> None:
         """Record a new pod and claim its name; ConflictError names the holder. All or nothing."""
