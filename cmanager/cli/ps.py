@@ -59,6 +59,7 @@ def command(
         CONTAINER_KEYS,
         NAMESPACE_COLUMNS,
         NAMESPACES,
+        POD_HEADERS,
         container_filters,
         listed_row,
     )
@@ -71,9 +72,10 @@ def command(
     measured = size or ".Size" in template or "size" in sort
     columns: tuple[str, ...] = (*CONTAINER_COLUMNS[:-1], "Size", CONTAINER_COLUMNS[-1]) if size else CONTAINER_COLUMNS
     columns = NAMESPACE_COLUMNS if namespaces else columns
-    columns = (*columns, "Pod", "PodName") if pod else columns
+    columns = (*columns, *POD_HEADERS) if pod else columns
     pod = pod or ".Pod" in template
     headers = CONTAINER_HEADERS | ({title: title for title in ("PID", *NAMESPACES)} if namespaces else {})
+    headers |= POD_HEADERS if pod else {}
     engine = settings.engine()
 
     def show() -> None:

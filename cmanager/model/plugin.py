@@ -60,8 +60,8 @@ class Event:
     """Something that happened.
 
     kind: container, image, volume or pod; action: Docker's words (create, start, die, destroy, oom, …); id: of the
-    object, or its name; time: seconds since the epoch; attributes: name, image, exitCode, signal, …, and the labels of a
-    container.
+    object, or its name; time: seconds since the epoch; attributes: name, image, exitCode, signal, …, and the labels of
+    a container or pod.
     """
 
     kind: str

@@ -44,9 +44,9 @@ CONTAINER_HEADERS = {
     "LocalVolumes": "LOCAL VOLUMES",
     "Size": "SIZE",
     "Runtime": "RUNTIME",
-    "Pod": "POD ID",
-    "PodName": "PODNAME",
 }
+#: What `ps --pod` adds.
+POD_HEADERS = {"Pod": "POD ID", "PodName": "PODNAME"}
 IMAGE_COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 IMAGE_HEADERS = {
     "Repository": "REPOSITORY",
@@ -57,7 +57,6 @@ IMAGE_HEADERS = {
     "CreatedAt": "CREATED AT",
     "Size": "SIZE",
 }
-_NO_POD = {"Pod": "", "PodName": ""}
 _SHORT_ID, _SHORT_COMMAND = 12, 20
 _STATES = ("created", "running", "paused", "exited", "restarting", "removing", "dead", "stopped", "lost")
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
@@ -92,7 +91,11 @@ def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, s
         row |= {title: str(listed.namespaces.get(name, "")) for title, name in NAMESPACES.items()}
     if listed.pod:
         member = container.request.member
-        row |= {"Pod": member.id[:_SHORT_ID] if trunc else member.id, "PodName": member.name} if member else _NO_POD
+        row |= (
+            {"Pod": member.id[:_SHORT_ID] if trunc else member.id, "PodName": member.name}
+            if member
+            else dict.fromkeys(POD_HEADERS, "")
+        )
     return row
 
 
