@@ -107,6 +107,23 @@ def _images(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
             yield from ((name, "") for name in (entry.reference, entry.image.id[7:19]) if name)
 
 
+def _pods(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    from ..state import Paths, Store
+    from ..state.pods import PodStore
+
+    given = ctx.find_root().params
+    taken = ctx.params.get("pods") or ()
+    for pod in PodStore(Store(Paths(given["root"], given["run_root"]))).all():
+        if pod.name not in taken:
+            yield pod.name, f"pod, {pod.request.network}"
+            if incomplete:
+                yield pod.id[:12], pod.name
+
+
+def _pod(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    return [*_pods(ctx, incomplete), ("new:", "a new pod of that name")]
+
+
 def _names(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
     plugins = _plugins(ctx)
     images = plugins.get("image", plugins.default("image"))
@@ -153,14 +170,22 @@ def _signals(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
 
 
 def _filters(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
-    from .output import eventlines, rows
+    from .output import eventlines, pods, rows
 
-    keys = {"images": rows.IMAGE_FILTER_KEYS, "events": eventlines.FILTER_KEYS}.get(_command(ctx))
+    keys = {
+        "images": rows.IMAGE_FILTER_KEYS,
+        "events": eventlines.FILTER_KEYS,
+        "pod ls": pods.FILTER_KEYS,
+    }.get(_command(ctx))
     key, equals, _ = incomplete.partition("=")
     if not equals:
         return [(f"{key}=", "") for key in keys or rows.CONTAINER_FILTER_KEYS]
     values: Iterable[tuple[str, str]] = ()
-    if key == "status":
+    if key == "pod" or (_command(ctx) == "pod ls" and key == "name"):
+        values = _pods(ctx, "")
+    elif key == "status" and _command(ctx) == "pod ls":
+        values = [(state, "") for state in pods.STATES]
+    elif key == "status":
         values = [(state, "") for state in ("created", "running", "paused", "exited")]
     elif key in ("name", "before", "since", "container"):
         values = [(c.name, "") for c in _records(ctx)]
@@ -186,6 +211,9 @@ def _variables(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]
 
 _PARAMETERS: dict[str, Any] = {
     **dict.fromkeys(("container", "containers", "volumes_from"), _containers),
+    "pods": _pods,
+    "pod": _pod,
+    "share": _words("net", "ipc", "uts", "none", "net,ipc,uts"),
     **dict.fromkeys(("image", "images", "reference", "source"), _images),
     "names": _names,
     "runtime": _runtimes,

@@ -16,14 +16,18 @@ from .main import Settings
 @click.option("--output", type=click.Choice(["json"]), default=None, help="One document with a schema version.")
 @click.option("-s", "--size", is_flag=True, help="Also say how many bytes containers hold beyond their image.")
 @click.option(
-    "--type", "kind", type=click.Choice(["container", "image", "volume"]), default=None, help="Look for these only."
+    "--type",
+    "kind",
+    type=click.Choice(["container", "image", "volume", "pod"]),
+    default=None,
+    help="Look for these only.",
 )
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def command(
     settings: Settings, template: str, output: str | None, size: bool, kind: str | None, names: tuple[str, ...]
 ) -> int:
-    """Show everything known of containers, images and volumes called NAMES, as a JSON array."""
+    """Show everything known of containers, images, volumes and pods called NAMES, as a JSON array."""
     import json
 
     from ..errors import CmanagerError, NotFoundError
@@ -39,7 +43,7 @@ def command(
         try:
             found.append(_look(engine, name, kind, size))
         except NotFoundError:
-            print(f"cmanager: no such {kind or 'container, image or volume'}: {printable(name)}", file=sys.stderr)
+            print(f"cmanager: no such {kind or 'container, image, volume or pod'}: {printable(name)}", file=sys.stderr)
             code = code or 1
         except CmanagerError as error:
             print(f"cmanager: {printable(str(error))}", file=sys.stderr)
@@ -61,6 +65,8 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
     from ..errors import InvalidError, NotFoundError
     from .output import describe
 
+    if kind == "pod":
+        return _pod(engine, name)
     if kind not in ("image", "volume"):
         try:
             container = engine.inspect(name)
@@ -84,7 +90,16 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
             raise NotFoundError(name)
         try:
             return describe.volume(engine.volumes.inspect(name))
-        except InvalidError:
-            raise NotFoundError(name) from None
+        except (InvalidError, NotFoundError):
+            if kind == "volume":
+                raise NotFoundError(name) from None
+        return _pod(engine, name)
     names = [e.reference for e in engine.image_entries() if e.reference and e.image.digest == image.digest]
     return describe.image(image, names)
+
+
+def _pod(engine: Any, name: str) -> dict[str, Any]:
+    from .output import pods
+
+    entry = engine.pods.inspect(name)
+    return pods.described(entry, engine.paths.pod(entry.pod.id))

@@ -37,6 +37,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--cap-add", multiple=True, help="Add a capability."),
     click.option("--cap-drop", multiple=True, help="Drop a capability."),
     click.option("--security-opt", multiple=True, help="no-new-privileges=…, seccomp=…, systempaths=…"),
+    click.option("--pod", default="", metavar="NAME|new:NAME", help="Put it into a pod, with new: into a new one."),
     click.option("--network", "--net", default="", help="bridge, host, none, container:NAME, ns:PATH or a plugin's."),
     click.option("-p", "--publish", multiple=True, metavar="[[IP:]HOST:]PORT[/tcp|udp]", help="Publish a port."),
     click.option("-P", "--publish-all", is_flag=True, help="Publish every exposed port on a free one of the host."),

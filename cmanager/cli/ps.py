@@ -27,6 +27,7 @@ KEYS = "id, names, image, command, created, started, finished, status, runtime o
 @click.option("-l", "--latest", is_flag=True, help="The last one created.")
 @click.option("-s", "--size", is_flag=True, help="Also what each wrote, and that with its image.")
 @click.option("--ns", "namespaces", is_flag=True, help="Show the namespaces of each one's first process.")
+@click.option("--pod", is_flag=True, help="Show the pod that each one is in.")
 @click.option("--sort", default="", metavar="[-]KEY[,…]", help=f"{KEYS}.")
 @click.option("--watch", type=click.FloatRange(0.1), default=None, metavar="SECONDS", help="Show it again and again.")
 @list_options
@@ -41,6 +42,7 @@ def command(
     latest: bool,
     size: bool,
     namespaces: bool,
+    pod: bool,
     sort: str,
     watch: float | None,
     template: str,
@@ -57,6 +59,7 @@ def command(
         CONTAINER_KEYS,
         NAMESPACE_COLUMNS,
         NAMESPACES,
+        POD_HEADERS,
         container_filters,
         listed_row,
     )
@@ -67,8 +70,12 @@ def command(
     last = 1 if latest else last
     # As in Docker, a template that shows the size asks for it.
     measured = size or ".Size" in template or "size" in sort
-    columns = (*CONTAINER_COLUMNS[:-1], "Size", CONTAINER_COLUMNS[-1]) if size else CONTAINER_COLUMNS
+    columns: tuple[str, ...] = (*CONTAINER_COLUMNS[:-1], "Size", CONTAINER_COLUMNS[-1]) if size else CONTAINER_COLUMNS
+    columns = NAMESPACE_COLUMNS if namespaces else columns
+    columns = (*columns, *POD_HEADERS) if pod else columns
+    pod = pod or ".Pod" in template
     headers = CONTAINER_HEADERS | ({title: title for title in ("PID", *NAMESPACES)} if namespaces else {})
+    headers |= POD_HEADERS if pod else {}
     engine = settings.engine()
 
     def show() -> None:
@@ -76,14 +83,14 @@ def command(
         found = chosen(engine.list())
         if not everything and not asked_state and last < 0:
             found = [c for c in found if c.status.active]
-        listed = ordered([_listed(engine, c, measured, namespaces) for c in found[: last if last >= 0 else None]])
+        listed = ordered([_listed(engine, c, measured, namespaces, pod) for c in found[: last if last >= 0 else None]])
         if in_json:
             print_document("ps", [items.container(item) for item in listed])
             return
         rows = [listed_row(item, time.time(), trunc=not no_trunc) for item in listed]
         print_rows(
             rows,
-            NAMESPACE_COLUMNS if namespaces else columns,
+            columns,
             headers,
             template,
             quiet="ID" if quiet else "",
@@ -98,7 +105,7 @@ def command(
         show()
 
 
-def _listed(engine: Engine, container: Container, measured: bool, namespaces: bool) -> Listed:
+def _listed(engine: Engine, container: Container, measured: bool, namespaces: bool, pod: bool) -> Listed:
     from .output.rows import Listed
 
     init = container.status.init
@@ -106,4 +113,5 @@ def _listed(engine: Engine, container: Container, measured: bool, namespaces: bo
         container,
         engine.size(container) if measured else None,
         (init.namespaces() if init else {}) if namespaces else None,
+        pod,
     )

@@ -11,6 +11,7 @@ from ..model import Limits, Namespaces, RunRequest, Ulimit
 from ..model.names import check_name
 from . import logging, mounts
 from .output.human import parse_size
+from .podwords import check_defaults
 from .policies import healthcheck, restart_policy
 from .ports import exposed, published
 
@@ -21,6 +22,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 
 def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
     """The request for the options of `options.container_options`."""
+    check_defaults(given)
     places = mounts.parse(given["volume"], given["mount"], given["tmpfs"])
     _check_platform(given["platform"])
     if given["replace"] and not given["name"]:
@@ -77,6 +79,7 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         health=healthcheck(given),
         publish=tuple(mapping for text in given["publish"] for mapping in published(text)),
         publish_all=given["publish_all"],
+        pod=given["pod"],
         expose=tuple(port for text in given["expose"] for port in exposed(text)),
         log=logging.config(given["log_driver"], given["log_opt"], given["log_sink"]),
         groups=given["group_add"],

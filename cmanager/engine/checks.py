@@ -43,7 +43,9 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
     _check_words(request)
     _check_features(request, features)
     _check_sources(request)
-    etc.check(request)
+    etc.check(request.dns, request.add_hosts, request.dns_search, request.dns_options)
+    if request.no_hosts and request.add_hosts:
+        raise InvalidError("--no-hosts and --add-host cannot be given together")
     security.decide(
         privileged=request.privileged,
         add=request.cap_add,
@@ -66,9 +68,7 @@ def _check_words(request: RunRequest) -> None:
         raise InvalidError("--rm and --restart cannot be given together")
     if request.stop_signal:
         signals.number_of(request.stop_signal)
-    host = request.hostname
-    if host and (len(host) > 63 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host)):
-        raise InvalidError(f"invalid hostname {host!r}, allowed are 1 to 63 of [a-zA-Z0-9-._]")
+    check_hostname(request.hostname)
     for field in attrs.fields(Namespaces):
         mode = getattr(request.namespaces, field.name)
         special = ("host", "auto") if field.name == "user" else ("host", "private")
@@ -102,6 +102,12 @@ def _check_oom_score(value: int) -> None:
 
 def _has(capability: str) -> bool:
     return bool(capabilities.of_process()["CapEff"] >> capabilities.NUMBERS[capability] & 1)
+
+
+def check_hostname(host: str) -> None:
+    """InvalidError for what cannot be one; "" is left to the default."""
+    if host and (len(host) > 63 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in host)):
+        raise InvalidError(f"invalid hostname {host!r}, allowed are 1 to 63 of [a-zA-Z0-9-._]")
 
 
 def check_targets(targets: list[str]) -> None:
@@ -147,10 +153,13 @@ def _check_sources(request: RunRequest) -> None:
 
 
 def _check_sysctls(request: RunRequest) -> None:
-    spaces = request.namespaces
+    spaces, shares = request.namespaces, request.shares
     for key in request.sysctls:
         defaults.check_sysctl(
-            key, own_ipc=spaces.ipc == "private", own_net=request.network != "host", own_uts=spaces.uts == "private"
+            key,
+            own_ipc=spaces.ipc == "private" and not shares("ipc"),
+            own_net=request.network != "host" and not shares("network"),
+            own_uts=spaces.uts == "private" and not shares("uts"),
         )
 
 

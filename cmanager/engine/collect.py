@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -16,18 +17,21 @@ from ..plugins import Plugins
 from ..state import Store
 from .reconcile import Reconciler
 
+if TYPE_CHECKING:
+    from .pods import Pods
+
 
 @frozen
 class Collected:
-    """What `gc` did. containers: ids something was undone for; bytes: freed in the image store and in storage;
-    problems: a line for each thing that could not be undone and will be tried again."""
+    """What `gc` did. containers: ids something was undone for, of pods too; bytes: freed in the image store and in
+    storage; problems: a line for each thing that could not be undone and will be tried again."""
 
     containers: tuple[str, ...]
     bytes: int
     problems: tuple[str, ...]
 
 
-def collect(store: Store, plugins: Plugins, reconciler: Reconciler) -> Collected:
+def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods) -> Collected:
     """Settle every record, undo what no record knows, remove blobs and layers that nobody needs.
 
     Grows with the number of containers and of stored layers. Never touches what a command is at work on.
@@ -36,10 +40,11 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler) -> Collected
     for container in store.all():
         reconciler.settled(container)
     done = before - set(store.ids())
-    problems: list[str] = []
-    for id in sorted(_strays(store, plugins)):
+    undone, problems = pods.collect()
+    done |= undone
+    for id in sorted(_strays(store, plugins) - pods.ids()):
         with suppress(ConflictError), store.locked(id, wait=False):
-            if id in store.ids():
+            if id in store.ids() or id in pods.ids():
                 continue
             left = undo_all(store, plugins, id)
             problems += left
@@ -93,7 +98,7 @@ def _detach(plugins: Plugins, name: str, id: str, path: str) -> None:
 
 
 def _strays(store: Store, plugins: Plugins) -> set[str]:
-    """Ids that something exists for, but no record."""
+    """Ids that something exists for, but no record of a container."""
     found: set[str] = set()
     for directory in ("containers", "netns", "userns", "waiters"):
         with suppress(FileNotFoundError):

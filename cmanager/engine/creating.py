@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -34,9 +35,14 @@ class Creating:
         self._engine = engine
 
     def steps(
-        self, request: RunRequest, progress: Progress = silent, starting: bool = False, replace: bool = False
+        self,
+        request: RunRequest,
+        progress: Progress = silent,
+        starting: bool = False,
+        replace: bool = False,
+        pod: Sequence[Step] = (),
     ) -> list[Step]:
-        """The table that `create` runs."""
+        """The table that `create` runs. pod: what makes the pod that the container is to be in."""
         providers = self.providers(request)
         images = self._engine.plugins.get("image", providers.image)
         storage = self._engine.plugins.get("storage", providers.storage)
@@ -52,6 +58,7 @@ class Creating:
                 f"find image {request.image}, pull policy {request.pull}",
                 lambda: self._image(images, request, progress),
             ),
+            *pod,
             Step(
                 "record",
                 "claim its name and record it",
@@ -173,7 +180,9 @@ class Creating:
         health.effective(request.health, image.config.healthcheck)
         request = self._engine.volumes.settle(id, request, image.config, providers.storage)
         ports.check(self._engine.plugins, request)
-        with userns.allocated(self._engine.store, request) as user_map:
+        # Its lock, for a pod must not be removed now.
+        pod = self._engine.pods.held(request.pod) if request.pod else nullcontext()
+        with pod, userns.allocated(self._engine.store, request) as user_map:
             for _ in range(100):
                 name = request.name or new_name()
                 container = self.container(id, name, providers, request, image, argv, warnings, user_map)

@@ -33,6 +33,7 @@ from .waiting import wait
 
 if TYPE_CHECKING:
     from .files import Files
+    from .pods import Pods
 
 
 class Engine:
@@ -90,6 +91,8 @@ class Engine:
         except BaseException:
             if request.remove:
                 self._removing.forget(container.id)
+                if request.pod.startswith("new:"):
+                    self.pods.unmake(container.request.pod)
             raise
 
     def create(
@@ -102,8 +105,11 @@ class Engine:
         failure nothing is left but named volumes it made.
         """
         self.store.initialise()
-        table = self._creating.steps(request, progress, starting, replace)
+        request, pod = self.pods.admitted(request) if request.pod else (request, [])
+        table = self._creating.steps(request, progress, starting, replace, pod)
         container: Container = steps.run(table, self._observe)["record"]
+        if pod:
+            self.pods.finish(container.request.pod)
         self._announce("create", container)
         return container
 
@@ -241,6 +247,13 @@ class Engine:
 
         return Files(self)
 
+    @property
+    def pods(self) -> Pods:
+        """The verbs for pods, and what containers need of them."""
+        from .pods import Pods  # only containers in one pay for it
+
+        return Pods(self, self._observe)
+
     def commit(
         self,
         word: str,
@@ -359,15 +372,20 @@ class Engine:
     def collect(self) -> Collected:
         """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""
         self.store.initialise()
-        return collect(self.store, self.plugins, self._reconciler)
+        return collect(self.store, self.plugins, self._reconciler, self.pods)
 
     def explain(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
+        request, pod = self.pods.admitted(request) if request.pod else (request, [])
         providers = self._creating.providers(request)
         settled, warnings = self._creating.check(request, providers)
         ports.check(self.plugins, settled, now=True)
         pretended = self._creating.container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
-        table = [*self._creating.steps(request), *steps.start_steps(self.plugins, self.paths, pretended)]
+        table = [
+            *self._creating.steps(request, pod=pod),
+            *self._starting.pod_steps(pretended),
+            *steps.start_steps(self.plugins, self.paths, pretended),
+        ]
         end = (
             ("supervisor", "fork it into a private mount namespace"),
             ("mount", "mount the root file system there"),

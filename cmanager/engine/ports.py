@@ -25,20 +25,30 @@ def check(plugins: Plugins, request: RunRequest, *, now: bool = False) -> None:
     network = request.network
     if network.startswith(("container:", "ns:")):
         raise UnsupportedError(f"network {network} is shared, publish ports where it was made, and leave out -p and -P")
+    publisher(plugins, network).check_ports(request.ports, now=now)
+
+
+def publisher(plugins: Plugins, network: str) -> Publish:
+    """A network that publishes ports. Raises UnsupportedError for one that does not."""
     provider = plugins.get("network", network)
     if not isinstance(provider, Publish):
         raise UnsupportedError(f"network {network} cannot publish ports, leave out -p and -P or choose another network")
-    provider.check_ports(request.ports, now=now)
+    return provider
 
 
 def check_free(plugins: Plugins, request: RunRequest, settle: Callable[[], Any]) -> None:
-    """The same with `now`. settle: brings all records in line with the kernel, called when a port is taken: a container
+    """The same with `now`. settle: as in `again_settled`."""
+    again_settled(lambda: check(plugins, request, now=True), settle)
+
+
+def again_settled(look: Callable[[], None], settle: Callable[[], Any]) -> None:
+    """Look for free ports. settle: brings all records in line with the kernel, called when one is taken: a container
     that died unnoticed may hold it still."""
     try:
-        check(plugins, request, now=True)
+        look()
     except ConflictError:
         settle()
-        check(plugins, request, now=True)
+        look()
 
 
 def steps(plugins: Plugins, container: Container, settle: Callable[[], Any]) -> list[Step]:

@@ -44,8 +44,17 @@ class Starting:
             ),
             Step("volumes", "find its volumes", lambda: self._engine.volumes.ensure(container)),
             *ports.steps(self._engine.plugins, container, self._engine.list),
+            *self.pod_steps(container),
             *steps.start_steps(self._engine.plugins, self._engine.paths, container),
         ]
+
+    def pod_steps(self, container: Container) -> list[Step]:
+        """What a container in a pod needs of it; nothing to undo: that belongs to the pod."""
+        member = container.request.member
+        if member is None:
+            return []
+        text = f"see that the namespaces of pod {member.name} are there"
+        return [Step("pod", text, lambda: self._engine.pods.ready(member.id))]
 
     def begin(self, container: Container, lock: int, client: socket.socket | None) -> Container:
         """Run the start table and the supervisor; the caller holds the lock."""
@@ -83,47 +92,48 @@ class Starting:
         return self._engine.store.load(container.id) if not container.request.remove else container
 
     def _supervise(self, container: Container, made: dict[str, Any], lock: int, client: socket.socket | None) -> None:
-        id = container.id
-        name = steps.network_name(container)
-        isolated = bool(name) and self._engine.plugins.get("network", name).isolated
+        id, paths = container.id, self._engine.paths
+        netns = steps.netns_path(self._engine.plugins, paths, container)
         status = attrs.evolve(
             container.status,
             attachment=made["link"],
             cgroup=made["cgroup"].path,
-            netns=self._engine.paths.netns(id) if isolated else "",
+            netns=netns,
             warnings=tuple(dict.fromkeys((*container.status.warnings, *made["cgroup"].warnings))),
         )
         container = attrs.evolve(container, status=status)
         self._engine.store.save_status(id, status)
-        run_dir = self._engine.paths.run_dir(id)
-        os.makedirs(self._engine.paths.bundle(id), mode=0o700, exist_ok=True)
+        run_dir = paths.run_dir(id)
+        os.makedirs(paths.bundle(id), mode=0o700, exist_ok=True)
         self._make_sources(container)
         dns = container.request.dns or made["link"].dns
-        etc.write(run_dir, steps.hostname(container), dns, isolated, container.request)
+        request = container.request
+        etc.write(run_dir, steps.hostname(container), dns, bool(netns), request.dns_search, request.dns_options)
         try:
-            self._launch(container, made, name, client, lock)
+            self._launch(container, made, client, lock)
         except Exception:
             raise
         except BaseException:
             self._call_off(id)  # interrupted: the supervisor is still at work, and holds the lock with us
             raise
 
-    def _launch(
-        self, container: Container, made: dict[str, Any], name: str, client: socket.socket | None, lock: int
-    ) -> None:
-        id = container.id
+    def _launch(self, container: Container, made: dict[str, Any], client: socket.socket | None, lock: int) -> None:
+        paths = self._engine.paths
+        pod = paths.pod(container.request.pod)
         launch.start(
             launch.Launch(
-                paths=self._engine.paths,
+                paths=paths,
                 config=self._config,
                 container=container,
                 image=made["image"].config,
                 rootfs=made["rootfs"],
-                namespaces=steps.namespaces(self._engine.paths, container, self._engine.inspect),
-                hosts=self._hosts(name).path(id) if name else self._shared_hosts(container),
+                namespaces=steps.namespaces(paths, container, self._engine.inspect),
+                hosts=self._hosts(container),
                 ipc_owner=steps.ipc_owner(container, self._engine.inspect),
                 observed=self._observe is not steps.ignore,
                 volumes=made["volumes"],
+                resolver=f"{pod}/resolv.conf" if container.request.shares("network") else "",
+                shm=f"{pod}/shm" if container.request.shares("ipc") else "",
             ),
             self._engine.plugins,
             client,
@@ -139,16 +149,15 @@ class Starting:
                 process.send(9)
                 process.wait_gone(5)
 
-    def _shared_hosts(self, container: Container) -> str:
-        """Who shares a network namespace shares its names; one joined by path gets the host's."""
-        word, _, owner = container.request.network.partition(":")
-        if word != "container":
-            return "/etc/hosts"
-        other = self._engine.inspect(owner)
-        return self._hosts(steps.network_name(other)).path(other.id)
-
-    def _hosts(self, network: str) -> etc.Hosts:
-        return etc.Hosts(self._engine.paths.hosts(network))
+    def _hosts(self, container: Container) -> str:
+        """Its hosts file: who shares a network namespace shares its names; one joined by path gets the host's."""
+        request, paths = container.request, self._engine.paths
+        if request.member and request.shares("network"):
+            return etc.Hosts(paths.hosts(request.network)).path(request.member.id)
+        if name := steps.network_name(container):
+            return etc.Hosts(paths.hosts(name)).path(container.id)
+        word, _, owner = request.network.partition(":")
+        return self._hosts(self._engine.inspect(owner)) if word == "container" else "/etc/hosts"
 
     def _make_sources(self, container: Container) -> None:
         """`-v` makes a missing host directory, as Docker does."""

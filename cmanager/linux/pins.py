@@ -49,6 +49,29 @@ def pin(path: str, file: str, make: Callable[[], None], settle: Callable[[int], 
         os.waitpid(child, 0)
 
 
+def pin_ipc(path: str) -> None:
+    """Bind a new ipc namespace (ipc_namespaces(7)) to the file `path`. Raises OSError; then nothing is left."""
+    pin(path, "ipc", lambda: syscalls.unshare(syscalls.CLONE_NEWIPC))
+
+
+def pin_uts(path: str, hostname: str) -> None:
+    """Bind a new uts namespace (uts_namespaces(7)) of that host name to the file `path`. As `pin_ipc`."""
+
+    def make() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWUTS)
+        syscalls.sethostname(hostname)
+
+    pin(path, "uts", make)
+
+
+def pinned(path: str) -> bool:
+    """Whether a namespace is bound to the file `path`: then it is of another file system than its directory."""
+    try:
+        return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
+    except FileNotFoundError:
+        return False
+
+
 def unpin(path: str) -> None:
     """Undo `pin`; the namespace ends with its last process. Idempotent. Raises OSError."""
     try:

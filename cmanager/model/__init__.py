@@ -26,6 +26,7 @@ from .limits import Cgroup, DeviceRule, Limits, Usage
 from .log import Dropped, LogConfig, LogSink
 from .network import Attachment, Endpoint, Peer, PortMapping
 from .plugin import Amendment, Context, Event, Provider
+from .pod import Membership, Pod, PodRequest, PodStatus
 from .runtime import Bundle, Features, Stdio
 from .volume import Volume, VolumeMount
 
@@ -54,9 +55,13 @@ __all__ = [
     "Limits",
     "LogConfig",
     "LogSink",
+    "Membership",
     "Mount",
     "Namespaces",
     "Peer",
+    "Pod",
+    "PodRequest",
+    "PodStatus",
     "PortMapping",
     "Process",
     "Progress",

@@ -11,6 +11,7 @@ from ..linux.process import Process
 from .limits import Limits, Usage
 from .log import Dropped, LogConfig
 from .network import Attachment, PortMapping
+from .pod import SHM_SIZE, Membership
 from .volume import VolumeMount
 
 State = Literal["created", "running", "paused", "stopped", "lost"]
@@ -113,7 +114,9 @@ class RunRequest:
     further groups, names or gids; unset_env: names of variables that neither the image nor the defaults set;
     dns_search, dns_options: lines of resolv.conf(5); no_hosts, no_hostname: the image's own file stays; address, mac:
     fixed ones, aliases: further names on its network; oom_score_adj: -1000 to 1000, None for the manager's; timeout:
-    seconds after which it is killed, 0 for never; annotations: for the runtime and its hooks.
+    seconds after which it is killed, 0 for never; annotations: for the runtime and its hooks; pod: its name, id or
+    "new:NAME", in a record the id; member: in a record, its place in that pod. Then `network`, `hostname`, `dns`,
+    `add_hosts` and `shm_size` are the pod's as far as it shares them.
     """
 
     image: str
@@ -148,7 +151,7 @@ class RunRequest:
     add_hosts: tuple[str, ...] = ()
     stop_signal: str = ""
     stop_timeout: int = 10
-    shm_size: int = 64 << 20
+    shm_size: int = SHM_SIZE
     restart: RestartPolicy = field(factory=RestartPolicy)
     health: Healthcheck = field(factory=Healthcheck)
     pull: Literal["missing", "always", "never"] = "missing"
@@ -170,6 +173,12 @@ class RunRequest:
     oom_score_adj: int | None = None
     timeout: int = 0
     annotations: dict[str, str] = field(factory=dict)
+    pod: str = ""
+    member: Membership | None = None
+
+    def shares(self, kind: str) -> bool:
+        """Whether it has this namespace from its pod; kind: one of `pod.SHARED`."""
+        return self.member is not None and kind in self.member.share
 
     @property
     def ports(self) -> tuple[PortMapping, ...]:

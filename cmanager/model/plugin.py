@@ -59,9 +59,9 @@ class Amendment:
 class Event:
     """Something that happened.
 
-    kind: container, image or volume; action: Docker's words (create, start, die, destroy, oom, …); id: of the object,
-    or its name; time: seconds since the epoch; attributes: name, image, exitCode, signal, …, and the labels of a
-    container.
+    kind: container, image, volume or pod; action: Docker's words (create, start, die, destroy, oom, …); id: of the
+    object, or its name; time: seconds since the epoch; attributes: name, image, exitCode, signal, …, and the labels of
+    a container or pod.
     """
 
     kind: str

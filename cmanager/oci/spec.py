@@ -74,7 +74,8 @@ def build(
             "noNewPrivileges": security.no_new_privileges,
         },
         "root": {"path": "rootfs", "readonly": request.read_only},
-        "hostname": around.hostname if "uts" in around.namespaces else "",
+        # One that is joined keeps the name that it has.
+        "hostname": around.hostname if around.namespaces.get("uts", "joined") == "" else "",
         "mounts": [_mount(m) for m in _mounts(request, around)],
         "annotations": request.annotations | ({INIT_ANNOTATION: "true"} if request.init else {}),
         "hooks": {},

@@ -19,7 +19,7 @@ class Network(Protocol):
     def isolated(self) -> bool: ...
 
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
-        """Connect the namespace at path `netns` for container `id`; loopback is brought up too.
+        """Connect the namespace at path `netns` for container or pod `id`; loopback is brought up too.
 
         `endpoint.ports` is empty unless this network is a `Publish`. Names of links and leases derive from `id`. Raises
         ExhaustedError (no free address or port on the bridge), ConflictError (the fixed address is taken),

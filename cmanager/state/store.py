@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any, TypeVar
 
 import attrs
 from attrs import frozen
 
 from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
 from ..linux import files
-from ..model.codec import from_data, to_data
 from ..model.container import Container, Status
 from ..model.names import ID, check_name
+from . import records
 
-T = TypeVar("T")
-SCHEMA = 1
-_RECORD_LIMIT = 4 << 20
+_REMEDY = "cmanager rm -f"
 
 
 @frozen
@@ -57,6 +53,10 @@ class Paths:
         """Its pinned network namespace."""
         return f"{self.run_root}/netns/{id}"
 
+    def pod(self, id: str) -> str:
+        """Directory of what a pod's containers share; its namespaces are pinned there by their OCI names."""
+        return f"{self.run_root}/pods/{id}"
+
     @property
     def events(self) -> str:
         """Directory of the journal of events."""
@@ -87,9 +87,9 @@ class Store:
             except OSError as error:
                 raise HostError.of("make the state directory", path, error) from None
         for name in ("containers", "names"):
-            _directory(f"{self.paths.root}/{name}")
+            records.directory(f"{self.paths.root}/{name}")
         for name in ("containers", "netns", "userns", "locks", "waiters"):
-            _directory(f"{self.paths.run_root}/{name}")
+            records.directory(f"{self.paths.run_root}/{name}")
 
     def home(self, id: str) -> str:
         """The directory that holds a container's record and log."""
@@ -98,8 +98,8 @@ class Store:
 
     def ids(self) -> list[str]:
         """Ids of all recorded containers, two directory reads."""
-        found = {name for name in _names(f"{self.paths.root}/containers") if ID.fullmatch(name)}
-        for name in _names(f"{self.paths.run_root}/containers"):
+        found = {name for name in records.names(f"{self.paths.root}/containers") if ID.fullmatch(name)}
+        for name in records.names(f"{self.paths.run_root}/containers"):
             if ID.fullmatch(name) and os.path.exists(f"{self.paths.run_dir(name)}/config.json"):
                 found.add(name)
         return sorted(found)
@@ -111,14 +111,14 @@ class Store:
         if not container.request.remove:
             home = f"{self.paths.root}/containers/{container.id}"
         # The directory first: a name whose owner has none counts as free.
-        _directory(self.paths.run_dir(container.id))
+        records.directory(self.paths.run_dir(container.id))
         try:
             with self._names():
                 self._claim(container.name, container.id)
-            _directory(home)
-            self._write(f"{home}/status.json", container.status, durable=False)
+            records.directory(home)
+            records.write(f"{home}/status.json", container.status, durable=False)
             unchanging = attrs.evolve(container, status=Status())
-            self._write(f"{home}/config.json", unchanging, durable=not container.request.remove)
+            records.write(f"{home}/config.json", unchanging, durable=not container.request.remove)
         except BaseException:
             self.remove(container.id, container.name)
             raise
@@ -126,9 +126,9 @@ class Store:
     def load(self, id: str) -> Container:
         """One container's record; two small reads."""
         home = self.home(id)
-        container = self._read(f"{home}/config.json", Container)
+        container = records.read(f"{home}/config.json", Container, _REMEDY)
         try:
-            status = self._read(f"{home}/status.json", Status)
+            status = records.read(f"{home}/status.json", Status, _REMEDY)
         except NotFoundError:
             status = Status()
         return attrs.evolve(container, status=status)
@@ -171,13 +171,13 @@ class Store:
     def save_status(self, id: str, status: Status, *, durable: bool = False) -> None:
         """Replace the status. The caller holds the container's lock."""
         home = self.home(id)
-        self._write(f"{home}/status.json", status, durable=durable and home.startswith(self.paths.root + "/"))
+        records.write(f"{home}/status.json", status, durable=durable and home.startswith(self.paths.root + "/"))
 
     def replace(self, container: Container) -> None:
         """Record a container anew that was asked to be something else. The caller holds its lock."""
         home = self.home(container.id)
         unchanging = attrs.evolve(container, status=Status())
-        self._write(f"{home}/config.json", unchanging, durable=not container.request.remove)
+        records.write(f"{home}/config.json", unchanging, durable=not container.request.remove)
 
     def rename(self, container: Container, name: str) -> None:
         """Give a container another name; ConflictError names the holder. The caller holds its lock.
@@ -201,7 +201,7 @@ class Store:
                 files.remove_tree(path)
             except OSError as error:
                 raise HostError.of("remove", path, error) from None
-        for candidate in [name] if name else _names(f"{self.paths.root}/names"):
+        for candidate in [name] if name else records.names(f"{self.paths.root}/names"):
             link = f"{self.paths.root}/names/{candidate}"
             with suppress(OSError):
                 if os.readlink(link) == id:
@@ -222,7 +222,7 @@ class Store:
     def sweep(self) -> None:
         """Remove locks of containers that are gone, which a command met after their removal."""
         known = set(self.ids())
-        for id in _names(f"{self.paths.run_root}/locks"):
+        for id in records.names(f"{self.paths.run_root}/locks"):
             if ID.fullmatch(id) and id not in known:
                 with suppress(ConflictError, FileNotFoundError), self.locked(id, wait=False):
                     os.unlink(f"{self.paths.run_root}/locks/{id}")
@@ -273,47 +273,3 @@ class Store:
             return os.path.exists(self.paths.run_dir(owner)) or os.path.exists(self.home(owner))
         except CorruptError:
             return True
-
-    def _write(self, path: str, value: Any, *, durable: bool) -> None:
-        content = json.dumps({"schema": SCHEMA, **to_data(value)}, separators=(",", ":")).encode()
-        try:
-            files.write_atomic(path, content, durable=durable)
-        except OSError as error:
-            raise HostError.of("write", path, error) from None
-
-    def _read(self, path: str, kind: type[T]) -> T:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise NotFoundError(f"no record {path}") from None
-        except OSError as error:
-            raise HostError.of("read", path, error) from None
-        try:
-            data = json.loads(os.read(fd, min(os.fstat(fd).st_size, _RECORD_LIMIT)))
-            schema = data.pop("schema", None) if isinstance(data, dict) else None
-        except (ValueError, RecursionError, OSError) as error:
-            raise CorruptError(f"{path} is corrupt: {str(error).lower()}, `cmanager rm -f` removes it") from None
-        finally:
-            os.close(fd)
-        if schema != SCHEMA:
-            raise CorruptError(f"{path} has schema {schema!r}, this cmanager reads {SCHEMA}")
-        try:
-            return from_data(kind, data)
-        except CorruptError as error:
-            raise CorruptError(f"{path} is corrupt: {error}, `cmanager rm -f` removes it") from None
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except FileNotFoundError:
-        return []
-
-
-def _directory(path: str) -> None:
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise HostError.of("make directory", path, error) from None

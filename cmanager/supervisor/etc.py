@@ -21,10 +21,10 @@ _LOCAL = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _OPTIONS = ("rbind", "nosuid", "nodev", "noexec")
 
 
-def mounts(directory: str, hosts: str, request: RunRequest) -> tuple[Mount, ...]:
+def mounts(directory: str, hosts: str, request: RunRequest, resolver: str = "") -> tuple[Mount, ...]:
     """Those of the three files that are asked for, as mounts. directory: where `write` put two of them; hosts: path of
-    the hosts file."""
-    found = [Mount("bind", f"{directory}/resolv.conf", "/etc/resolv.conf", _OPTIONS)]
+    the hosts file; resolver: path of another resolv.conf, "" for the one in the directory."""
+    found = [Mount("bind", resolver or f"{directory}/resolv.conf", "/etc/resolv.conf", _OPTIONS)]
     if not request.no_hostname:
         found.append(Mount("bind", f"{directory}/hostname", "/etc/hostname", _OPTIONS))
     if not request.no_hosts:
@@ -32,14 +32,21 @@ def mounts(directory: str, hosts: str, request: RunRequest) -> tuple[Mount, ...]
     return tuple(found)
 
 
-def write(directory: str, hostname: str, dns: tuple[str, ...], isolated: bool, request: RunRequest) -> None:
-    """Write hostname and resolv.conf. dns: name servers, empty for the host's.
+def write(
+    directory: str,
+    hostname: str,
+    dns: tuple[str, ...],
+    isolated: bool,
+    search: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
+) -> None:
+    """Write hostname and resolv.conf. dns: name servers, search, options: the lines of resolv.conf(5), empty for the
+    host's; "." alone searches nothing.
 
     In an isolated network the host's loopback name servers cannot be reached, so they are left out.
     """
     _write(f"{directory}/hostname", hostname + "\n")
     lines = [f"nameserver {_address(server, '--dns')}" for server in dns] or _host_resolv_conf(isolated)
-    search, options = request.dns_search, request.dns_options
     if search:
         lines = [line for line in lines if line.split()[:1] not in (["search"], ["domain"])]
     if search not in ((), (".",)):
@@ -49,18 +56,22 @@ def write(directory: str, hostname: str, dns: tuple[str, ...], isolated: bool, r
     _write(f"{directory}/resolv.conf", "".join(f"{line}\n" for line in lines))
 
 
-def check(request: RunRequest, gateway: str = "127.0.0.1") -> None:
+def check(
+    dns: tuple[str, ...],
+    extra_hosts: tuple[str, ...],
+    search: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
+    gateway: str = "127.0.0.1",
+) -> None:
     """InvalidError for a --dns, --dns-search, --dns-option or --add-host that is none; before any side effect."""
-    for server in request.dns:
+    for server in dns:
         _address(server, "--dns")
-    for flag, words in (("--dns-search", request.dns_search), ("--dns-option", request.dns_options)):
+    for flag, words in (("--dns-search", search), ("--dns-option", options)):
         for word in words:
             if not word or not word.isprintable() or any(c.isspace() for c in word):
                 raise InvalidError(f"invalid {flag} {word!r}, expected one word of resolv.conf")
-    for entry in request.add_hosts:
+    for entry in extra_hosts:
         _extra(entry, gateway)
-    if request.no_hosts and request.add_hosts:
-        raise InvalidError("--no-hosts and --add-host cannot be given together")
 
 
 class Hosts:

@@ -39,6 +39,7 @@ class Launch:
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
     kind to path; hosts: path of the hosts file; ipc_owner: first process of the container whose ipc is shared;
     observed: whether the starter wants to hear of every step; volumes: those of the container's request, in its order.
+    In a pod, resolver: path of its resolv.conf; shm: path of its /dev/shm; "" where those are not shared.
     """
 
     paths: Paths
@@ -51,6 +52,8 @@ class Launch:
     ipc_owner: Process | None = None
     observed: bool = False
     volumes: tuple[Volume, ...] = ()
+    resolver: str = ""
+    shm: str = ""
 
 
 @frozen

@@ -102,9 +102,9 @@ class Life:
             hostname=hostname(container),
             namespaces=launch.namespaces,
             cgroup=container.status.cgroup,
-            etc=etc.mounts(run_dir, launch.hosts, request),
+            etc=etc.mounts(run_dir, launch.hosts, request, launch.resolver),
             id_map=container.user_map,
-            shm=rootfs.share_shm(launch.ipc_owner, self.bundle.path) if launch.ipc_owner else "/dev/shm",
+            shm=self._shm(),
         )
         allowed = security.decide(
             privileged=request.privileged,
@@ -116,6 +116,11 @@ class Life:
         config = spec.build(container.id, request, launch.image, container.argv, user, allowed, around)
         spec.amend(config, self._plugins.amend(json.loads(json.dumps(config))))
         files.write_atomic(f"{self.bundle.path}/config.json", json.dumps(config).encode())
+
+    def _shm(self) -> str:
+        if self._launch.ipc_owner:
+            return rootfs.share_shm(self._launch.ipc_owner, self.bundle.path)
+        return self._launch.shm or "/dev/shm"
 
     def _create(self) -> None:
         request = self._container.request

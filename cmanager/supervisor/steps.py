@@ -85,9 +85,20 @@ def unwind(steps: Iterable[Step], observe: Observe = ignore) -> list[str]:
 
 
 def network_name(container: Container) -> str:
-    """The provider its network comes from, "" when it shares another container's namespace or one given by path."""
-    chosen = container.request.network
-    return "" if chosen.startswith(("container:", "ns:")) else container.providers.network
+    """The provider its network comes from, "" when it shares its pod's, another container's or one given by path."""
+    request = container.request
+    shared = request.shares("network") or request.network.startswith(("container:", "ns:"))
+    return "" if shared else container.providers.network
+
+
+def netns_path(plugins: Plugins, paths: Paths, container: Container) -> str:
+    """Where the network namespace is pinned that was made for it or for its pod, "" where there is none."""
+    request = container.request
+    if request.member and request.shares("network"):
+        isolated = plugins.get("network", container.providers.network).isolated
+        return f"{paths.pod(request.member.id)}/network" if isolated else ""
+    name = network_name(container)
+    return paths.netns(container.id) if name and plugins.get("network", name).isolated else ""
 
 
 def hostname(container: Container) -> str:
@@ -116,7 +127,9 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
         )
     name = network_name(container)
     provider = plugins.get("network", name) if name else None
-    if provider is None:
+    if request.shares("network"):
+        steps.append(Step("link", "share the network of its pod", lambda pod: pod, takes=("pod",)))
+    elif provider is None:
         steps.append(Step("link", f"share the network of {request.network}", do=Attachment))
     else:
         path = ""
@@ -186,6 +199,8 @@ def namespaces(paths: Paths, container: Container, owner: Callable[[str], Contai
             found[kind] = paths.userns(container.id)
         elif mode != "host":
             found[kind] = shared_path(kind, mode, owner)
+    if member := container.request.member:
+        found |= {kind: f"{paths.pod(member.id)}/{kind}" for kind in ("ipc", "uts") if kind in member.share}
     network = container.request.network
     if network.startswith(("container:", "ns:")):
         found["network"] = shared_path("network", network, owner)

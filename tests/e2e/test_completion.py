@@ -86,6 +86,19 @@ def test_images_networks_runtimes_and_values_are_completed(cli: Cli, ask: Callab
     assert ask("cmanager ps --sort cr") == ["created", "created:desc"]
 
 
+def test_pods_are_completed(cli: Cli, ask: Callable[[str], list[str]]) -> None:
+    cli.ok("pod", "create", "--name", "duo")
+    try:
+        assert ask("cmanager pod rm ") == ["duo"]
+        assert ask("cmanager run --pod d") == ["duo"]
+        assert ask("cmanager run --pod ne") == ["new:"]
+        assert ask("cmanager ps --filter pod=") == ["duo"]
+        assert ask("cmanager pod ls --filter status=deg") == ["degraded"]
+        assert {"create", "ls", "unpause"} <= set(ask("cmanager pod "))
+    finally:
+        cli.ok("pod", "rm", "duo")
+
+
 def test_nothing_is_written_and_errors_are_silent(cli: Cli, tmp_path: Path, ask: Callable[[str], list[str]]) -> None:
     nowhere = tmp_path / "nowhere"
     assert ask(f"cmanager --root {nowhere} --run-root {nowhere} start ") == []

@@ -65,6 +65,18 @@ def test_namespaces_can_be_another_containers(cli: Cli) -> None:
         assert inside[kind] == os.readlink(f"/proc/{pid}/ns/{kind}")
 
 
+def test_who_joins_a_uts_namespace_leaves_its_name_alone(cli: Cli) -> None:
+    cli.ok("run", "-d", "--name", "first", "--hostname", "named", "busybox", "sleep", "1000")
+    assert cli.ok("run", "--rm", "--uts", "container:first", "busybox", "hostname") == "named"
+    assert cli.ok("exec", "first", "hostname") == "named"
+
+
+def test_who_shares_with_one_that_shares_has_the_names_of_the_first(cli: Cli) -> None:
+    cli.ok("run", "-d", "--name", "first", "--hostname", "named", "busybox", "sleep", "1000")
+    cli.ok("run", "-d", "--name", "second", "--network", "container:first", "busybox", "sleep", "1000")
+    assert "named" in cli.ok("run", "--rm", "--network", "container:second", "busybox", "cat", "/etc/hosts")
+
+
 def test_who_shares_ipc_shares_its_memory_files(cli: Cli) -> None:
     cli.ok(
         "run", "-d", "--name", "first", "--shm-size", "3m", "busybox", "sh", "-c", "echo said > /dev/shm/x; sleep 1000"

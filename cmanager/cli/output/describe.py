@@ -33,6 +33,7 @@ def container(
         "Driver": found.providers.storage,
         "Platform": "linux",
         "Runtime": found.providers.runtime,
+        "Pod": found.request.pod,
         "Mounts": mounts.described(found, mountpoints or {}),
         "HostConfig": _host_config(found),
         "Config": _config(found, image or ImageConfig()),
@@ -40,6 +41,7 @@ def container(
         "Cmanager": {
             "ImageDigest": found.image_digest,
             "Network": found.providers.network,
+            "Pod": found.request.member.name if found.request.member else "",
             "Limiter": found.providers.limiter,
             "Cgroup": status.cgroup,
             "UserMap": list(found.user_map) if found.user_map else None,
@@ -165,7 +167,7 @@ def _host_config(found: Container) -> dict[str, Any]:
     limits = request.limits
     return {
         "LogConfig": _log_config(request.log),
-        "NetworkMode": request.network,
+        "NetworkMode": _mode(request, "network", request.network),
         "PortBindings": OpenMap(ports.asked(found)),
         "PublishAllPorts": request.publish_all,
         "AutoRemove": request.remove,
@@ -188,8 +190,8 @@ def _host_config(found: Container) -> dict[str, Any]:
         "ShmSize": request.shm_size,
         "Runtime": found.providers.runtime,
         "PidMode": spaces.pid,
-        "IpcMode": spaces.ipc,
-        "UTSMode": spaces.uts,
+        "IpcMode": _mode(request, "ipc", spaces.ipc),
+        "UTSMode": _mode(request, "uts", spaces.uts),
         "CgroupnsMode": spaces.cgroup,
         "UsernsMode": spaces.user,
         "Memory": limits.memory or 0,
@@ -223,6 +225,10 @@ def _log_sinks(found: Container) -> list[dict[str, Any]]:
         {"Kind": sink.kind, "Target": sink.target, "Dropped": {"Lines": lost.lines, "Bytes": lost.bytes}}
         for sink, lost in zip(sinks, counts, strict=False)
     ]
+
+
+def _mode(request: RunRequest, kind: str, otherwise: str) -> str:
+    return f"pod:{request.member.name}" if request.member and request.shares(kind) else otherwise
 
 
 def _network(found: Container) -> dict[str, Any]:

@@ -92,6 +92,7 @@ _FILTERS: dict[str, filters.Maker[Entry]] = {
     "container": _named("container"),
     "network": _named("network"),
     "volume": _named("volume"),
+    "pod": _named("pod"),
     "image": _image,
     "label": _label,
 }

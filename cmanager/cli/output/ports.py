@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...errors import InvalidError
@@ -24,10 +25,19 @@ def bindings(container: Container) -> dict[str, list[str]]:
 def text(container: Container) -> str:
     """The PORTS column: "0.0.0.0:8080->80/tcp, 443/tcp". Neighbours that keep their number are one range, as in
     Docker; empty when it does not run."""
+    return _text(_all(container))
+
+
+def published_text(published: Iterable[PortMapping]) -> str:
+    """The same for what a pod publishes."""
+    return _text([_port(mapping) for mapping in published])
+
+
+def _text(ports: list[_Port]) -> str:
     groups: list[list[_Port]] = []
     last: dict[tuple[str, str], list[_Port]] = {}
     moved = []
-    for port in sorted(_all(container)):
+    for port in sorted(ports):
         number, ip, public, protocol = port
         if public not in (0, number):
             moved.append(f"{ip}:{public}->{number}/{protocol}")
@@ -45,16 +55,26 @@ def settings(container: Container) -> dict[str, Any]:
     """NetworkSettings.Ports of `inspect`: None for what is exposed and not published."""
     if container.status.state not in ("running", "paused"):
         return {}
-    found: dict[str, Any] = dict.fromkeys(container.request.expose)
-    for mapping in _published(container):
-        found[mapping.exposed] = [*(found.get(mapping.exposed) or ()), _binding(mapping, str(mapping.host_port))]
+    return dict.fromkeys(container.request.expose) | published_settings(_published(container))
+
+
+def published_settings(published: Iterable[PortMapping]) -> dict[str, Any]:
+    """The same for what a pod publishes."""
+    found: dict[str, Any] = {}
+    for mapping in published:
+        found.setdefault(mapping.exposed, []).append(_binding(mapping, str(mapping.host_port)))
     return found
 
 
 def asked(container: Container) -> dict[str, Any]:
     """HostConfig.PortBindings of `inspect`: what -p asked for, with "" for any port, or a range."""
+    return wanted_bindings(container.request.publish)
+
+
+def wanted_bindings(publish: Iterable[PortMapping]) -> dict[str, Any]:
+    """The same for what a pod asks for."""
     found: dict[str, Any] = {}
-    for mapping in container.request.publish:
+    for mapping in publish:
         ports = f"{mapping.host_port}-{mapping.host_last}" if mapping.host_last else str(mapping.host_port or "")
         found.setdefault(mapping.exposed, []).append(_binding(mapping, ports))
     return found
@@ -85,9 +105,13 @@ def _all(container: Container) -> list[_Port]:
     named = {mapping.exposed for mapping in published}
     bare = [text.partition("/") for text in container.request.expose if text not in named]
     return [
-        *((mapping.container_port, mapping.host_ip, mapping.host_port, mapping.protocol) for mapping in published),
+        *map(_port, published),
         *((int(number), "", 0, protocol) for number, _, protocol in bare),
     ]
+
+
+def _port(mapping: PortMapping) -> _Port:
+    return mapping.container_port, mapping.host_ip, mapping.host_port, mapping.protocol
 
 
 def _group(ports: list[_Port]) -> str:

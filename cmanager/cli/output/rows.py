@@ -45,6 +45,8 @@ CONTAINER_HEADERS = {
     "Size": "SIZE",
     "Runtime": "RUNTIME",
 }
+#: What `ps --pod` adds.
+POD_HEADERS = {"Pod": "POD ID", "PodName": "PODNAME"}
 IMAGE_COLUMNS = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 IMAGE_HEADERS = {
     "Repository": "REPOSITORY",
@@ -69,11 +71,13 @@ def state_word(container: Container) -> str:
 
 class Listed(NamedTuple):
     """A container in a list, with what was asked of it. size: None when it was not measured; namespaces: None when
-    nobody asked, else inode numbers by name in /proc, empty when it does not run."""
+    nobody asked, else inode numbers by name in /proc, empty when it does not run; pod: whether somebody asked for that.
+    """
 
     container: Container
     size: Size | None = None
     namespaces: dict[str, int] | None = None
+    pod: bool = False
 
 
 def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, str]:
@@ -85,6 +89,13 @@ def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, s
     if listed.namespaces is not None:
         row["PID"] = str(container.status.init.pid) if container.status.init else "0"
         row |= {title: str(listed.namespaces.get(name, "")) for title, name in NAMESPACES.items()}
+    if listed.pod:
+        member = container.request.member
+        row |= (
+            {"Pod": member.id[:_SHORT_ID] if trunc else member.id, "PodName": member.name}
+            if member
+            else dict.fromkeys(POD_HEADERS, "")
+        )
     return row
 
 
@@ -214,6 +225,14 @@ def _until(value: str) -> filters.Test[Container]:
     return lambda c: c.created_at <= latest
 
 
+def _pod(value: str) -> filters.Test[Container]:
+    def test(container: Container) -> bool:
+        member = container.request.member
+        return member is not None and bool(value) and (member.name == value or member.id.startswith(value))
+
+    return test
+
+
 def _health(value: str) -> filters.Test[Container]:
     filters.one_of("health", value, ("starting", "healthy", "unhealthy", "none"))
     return lambda c: (c.status.health.status if c.status.health else "none") == value
@@ -234,6 +253,7 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
     "publish": ports.publish_filter,
     "expose": ports.expose_filter,
     "health": _health,
+    "pod": _pod,
     "restart-policy": lambda value: lambda c: c.request.restart.name == value,
 }
 

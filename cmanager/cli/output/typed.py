@@ -34,6 +34,7 @@ def container(listed: Listed) -> dict[str, Any]:
         "runtime": found.providers.runtime,
         "network": found.request.network,
         "addresses": list(status.attachment.addresses) if status.attachment else [],
+        "pod": to_data(found.request.member),
         "ports": to_data(status.attachment.ports) if status.attachment else [],
         "mounts": [
             {"type": mount.type, "source": mount.source, "target": mount.target, "read_only": "ro" in mount.options}
