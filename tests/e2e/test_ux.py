@@ -65,7 +65,7 @@ EXIT_CODES = {
     "exec of what is not there": Row(("exec", "box", "nosuch"), 127, err="nosuch", before=(_SLEEPER,)),
     "exec of a directory": Row(("exec", "box", "/etc"), 126, err="/etc", before=(_SLEEPER,)),
     "inspect of what is missing": Row(
-        ("inspect", "nosuch"), 1, r"\[\]\n", "no such container, image or volume: nosuch"
+        ("inspect", "nosuch"), 1, r"\[\]\n", "no such container, image, volume or pod: nosuch"
     ),
     "rm of what is missing": Row(("rm", "nosuch"), 1, err="no such container: 'nosuch'"),
     "rm -f of what is missing": Row(("rm", "-f", "nosuch"), 0, "nosuch\n"),
