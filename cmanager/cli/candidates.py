@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: From the context and what was typed so far to the candidates, each with a line about it or "".
 Complete = Callable[[click.Context, str], Iterable[tuple[str, str]]]
 
+_POLICIES = ("no", "always", "unless-stopped", "on-failure")
 _LIVE, _ENDED = ("running", "paused"), ("created", "stopped", "lost")
 #: States of the containers that a command is for; all where it does not stand here.
 _STATES = {
@@ -59,7 +60,9 @@ def _items(complete: Complete | str, ctx: click.Context, incomplete: str) -> lis
         found = [*complete(ctx, incomplete)]
     except Exception:
         return []
-    return [CompletionItem(word, help=about or None) for word, about in found if word.startswith(incomplete)]
+    items = [CompletionItem(word, help=about or None) for word, about in found if word.startswith(incomplete)]
+    # A place of the host's may stand where a volume may.
+    return [*items, CompletionItem(incomplete, type="file")] if complete is _sources else items
 
 
 def _words(*words: str) -> Complete:
@@ -127,13 +130,33 @@ def _pod(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
 def _names(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
     plugins = _plugins(ctx)
     images = plugins.get("image", plugins.default("image"))
-    if _command(ctx) == "pull":
+    if _command(ctx).startswith("volume "):
+        yield from _volumes(ctx, incomplete)
+    elif _command(ctx) == "pull":
         yield from ((entry.reference, "") for entry in images.repositories())
     elif _command(ctx) == "registry build":
         yield from images.recipes().items()
     else:
         yield from _containers(ctx, incomplete)
         yield from _images(ctx, incomplete)
+
+
+def _volumes(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    from ..engine import Engine
+
+    given = ctx.find_root().params
+    listed = Engine(given["root"], given["run_root"], given["config"]).volumes.entries()
+    return [(volume.name, volume.driver) for volume in listed.volumes]
+
+
+def _sources(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    if incomplete.startswith(("/", ".", "~")):
+        return []
+    return [(f"{name}:", "volume") for name, _ in _volumes(ctx, incomplete)]
+
+
+def _storages(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    return [(name, "") for name in _plugins(ctx).names("storage")]
 
 
 def _runtimes(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
@@ -170,12 +193,16 @@ def _signals(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
 
 
 def _filters(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
-    from .output import eventlines, pods, rows
+    from .output import eventlines, pods, rows, volumes
 
+    prunes: Iterable[str] = ("label", "until")
     keys = {
         "images": rows.IMAGE_FILTER_KEYS,
         "events": eventlines.FILTER_KEYS,
         "pod ls": pods.FILTER_KEYS,
+        "volume ls": volumes.FILTER_KEYS,
+        "volume prune": ("label",),
+        **dict.fromkeys(("container prune", "image prune", "system prune"), prunes),
     }.get(_command(ctx))
     key, equals, _ = incomplete.partition("=")
     if not equals:
@@ -186,7 +213,13 @@ def _filters(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
     elif key == "status" and _command(ctx) == "pod ls":
         values = [(state, "") for state in pods.STATES]
     elif key == "status":
-        values = [(state, "") for state in ("created", "running", "paused", "exited")]
+        values = [(state, "") for state in ("created", "running", "paused", "restarting", "exited")]
+    elif key == "health":
+        values = [(state, "") for state in ("starting", "healthy", "unhealthy", "none")]
+    elif key == "restart-policy":
+        values = [(policy, "") for policy in _POLICIES]
+    elif key == "volume":
+        values = _volumes(ctx, "")
     elif key in ("name", "before", "since", "container"):
         values = [(c.name, "") for c in _records(ctx)]
     elif key in ("ancestor", "reference", "image"):
@@ -199,9 +232,10 @@ def _filters(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
 
 
 def _sort(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
-    from .output import rows
+    from .output import rows, volumes
 
-    known = rows.IMAGE_KEYS if _command(ctx) == "images" else rows.CONTAINER_KEYS
+    own: dict[str, Iterable[str]] = {"images": rows.IMAGE_KEYS, "volume ls": volumes.KEYS}
+    known = own.get(_command(ctx), rows.CONTAINER_KEYS)
     return [(key + order, "") for key in known for order in ("", ":desc")]
 
 
@@ -225,13 +259,17 @@ _PARAMETERS: dict[str, Any] = {
     "sort": _sort,
     "env": _variables,
     "template": _words("json", "table"),
-    "restart": _words("no", "always", "unless-stopped", "on-failure"),
+    "restart": _words(*_POLICIES),
+    "on_unhealthy": _words("none", "kill", "restart", "stop"),
+    "streams": _words("stdin", "stdout", "stderr"),
     "security_opt": _words("no-new-privileges", "seccomp=", "systempaths=unconfined"),
-    "mount": _words("type=bind,", "type=tmpfs,"),
+    "mount": _words("type=volume,", "type=bind,", "type=tmpfs,"),
+    "volume": _sources,
+    "driver": _storages,
     "tail": _words("all"),
     "log_driver": _words("json-file", "local", "none", "syslog", "journald"),
     "log_opt": _words("max-size=", "max-file=", "labels=", "env="),
     "log_sink": _words("json:/", "file:/", "syslog:", "syslog:unix:/", "syslog:udp:", "journald"),
-    **dict.fromkeys(("volume", "env_file", "cidfile", "device", "config"), "file"),
+    **dict.fromkeys(("env_file", "label_file", "cidfile", "device", "config"), "file"),
     **dict.fromkeys(("root", "run_root"), "dir"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .flags import Group
+from .listoptions import list_options, typed
 from .main import Settings
 
 _HEADERS = {
@@ -50,20 +51,38 @@ def _create(settings: Settings, label: tuple[str, ...], driver: str, opt: tuple[
 @command.command("ls")
 @click.option("-q", "--quiet", is_flag=True, help="Names only.")
 @click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only those that match.")
-@click.option("--format", "template", default="", help="json, or a Go template.")
+@click.option("--sort", default="", metavar="[-]KEY[,…]", help="name, driver or created.")
+@list_options
 @click.pass_obj
-def _list(settings: Settings, quiet: bool, filters: tuple[str, ...], template: str) -> None:
+def _list(
+    settings: Settings,
+    quiet: bool,
+    filters: tuple[str, ...],
+    sort: str,
+    template: str,
+    output: str,
+    noheading: bool,
+) -> None:
     """List volumes."""
-    from .output import volumes
-    from .output.listing import print_rows
+    from .output import sorting, volumes
+    from .output import typed as items
+    from .output.listing import print_document, print_rows
 
+    in_json = typed(output, template, quiet)
+    ordered = sorting.by(sort, volumes.KEYS)
     volumes.volume_filters(filters, frozenset())
     engine = settings.engine()
     listed = engine.volumes.entries()
     _warn(listed.problems)
     chosen = volumes.volume_filters(filters, engine.volumes.used())
-    rows = [volumes.volume_row(found) for found in listed.volumes if chosen(found)]
-    print_rows(rows, ("Driver", "Name"), _HEADERS, template, quiet="Name" if quiet else "")
+    found = ordered([volume for volume in listed.volumes if chosen(volume)])
+    if in_json:
+        print_document("volumes", [items.volume(volume) for volume in found])
+        return
+    rows = [volumes.volume_row(volume) for volume in found]
+    print_rows(
+        rows, ("Driver", "Name"), _HEADERS, template, quiet="Name" if quiet else "", heading=not noheading, fit=False
+    )
 
 
 @command.command("inspect")

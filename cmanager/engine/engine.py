@@ -364,10 +364,10 @@ class Engine:
         return Prune(self)
 
     def disk_usage(self) -> DiskUsage:
-        """What images and containers take; walks the files that containers wrote."""
+        """What images, containers and volumes take; walks the files of the latter two."""
         containers = self.list()
         sizes = tuple((container, self.size(container)) for container in containers)
-        return DiskUsage(usage.images(self.image_entries(), containers), sizes)
+        return DiskUsage(usage.images(self.image_entries(), containers), sizes, self.volumes.usage())
 
     def collect(self) -> Collected:
         """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""

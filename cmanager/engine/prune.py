@@ -11,6 +11,7 @@ from attrs import frozen
 from ..errors import ConflictError, NotFoundError
 from ..model.container import Container
 from ..model.image import Image
+from ..model.volume import Volume
 from . import usage
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ class Prune:
         blobs = {layer.path: layer.size for use in going for layer in use.image.layers}
         freed = sum(size for path, size in blobs.items() if not os.path.exists(path))
         return self._told("image", removed, freed + engine.collect().bytes)
+
+    def volumes(self, chosen: Callable[[Volume], bool] = lambda volume: True) -> Pruned:
+        """Remove the volumes that no container uses, not even a stopped one, and that are `chosen`.
+
+        Raises ConflictError while the record of a container is corrupt.
+        """
+        removed, freed = self._engine.volumes.prune(chosen)
+        return self._told("volume", [*removed], freed)
 
     def _told(self, kind: str, removed: list[str], freed: int) -> Pruned:
         self._engine.announcer.announce(kind, "prune", "", {"reclaimed": str(freed)})

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ..model.container import Container
 from ..model.image import Image, ImageEntry
+from ..model.volume import Volume
 from ..plugins import Plugins
 
 _LIVE = ("running", "paused")
@@ -35,6 +36,15 @@ class ImageUse:
 
 
 @frozen
+class VolumeUse:
+    """A volume on the disk. size: bytes of its files, 0 where they cannot be counted; containers: that use it."""
+
+    volume: Volume
+    size: int
+    containers: int
+
+
+@frozen
 class Total:
     """One line of `system df`. active: how many are in use; size, reclaimable: bytes, the latter of what is not."""
 
@@ -47,10 +57,11 @@ class Total:
 
 @frozen
 class DiskUsage:
-    """Images with their layers as stored, and containers with what they wrote."""
+    """Images with their layers as stored, containers with what they wrote, and volumes with what is in them."""
 
     images: tuple[ImageUse, ...]
     containers: tuple[tuple[Container, Size], ...]
+    volumes: tuple[VolumeUse, ...] = ()
 
     @property
     def totals(self) -> tuple[Total, ...]:
@@ -60,9 +71,12 @@ class DiskUsage:
         written = sum(size.writable for _, size in self.containers)
         needed = sum(_layers(use.image for use in used).values())
         stored = sum(images.values())
+        kept = [use.size for use in self.volumes if use.containers]
+        idle = [use.size for use in self.volumes if not use.containers]
         return (
             Total("Images", len(self.images), len(used), stored, stored - needed),
             Total("Containers", len(self.containers), len(live), written, written - sum(live)),
+            Total("Local Volumes", len(self.volumes), len(kept), sum(kept) + sum(idle), sum(idle)),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ from ..state import Store
 from ..supervisor import volumes as attached
 from ..supervisor.announce import Announcer
 from . import checks
+from .usage import VolumeUse
 
 
 @frozen
@@ -111,6 +113,18 @@ class NamedVolumes:
         for volume in gone:
             self._announce("destroy", volume)
         return tuple(volume.name for volume in gone), freed
+
+    def usage(self) -> tuple[VolumeUse, ...]:
+        """What each volume takes, and how many containers use it; walks all their files."""
+        users = Counter(name for container in self._store.all() for name in {u.name for u in container.request.volumes})
+        found = []
+        for volume in self.entries().volumes:
+            try:
+                size = attached.keeper(self._plugins, volume.driver).volume_usage(volume.name)
+            except CmanagerError:
+                size = 0
+            found.append(VolumeUse(volume, size, users[volume.name]))
+        return tuple(found)
 
     def used(self) -> frozenset[str]:
         """Names of the volumes that some container uses; a read per container."""

@@ -81,7 +81,7 @@ def test_images_networks_runtimes_and_values_are_completed(cli: Cli, ask: Callab
     assert ask("cmanager kill -s SIGTER") == ["SIGTERM"]
     assert ask("cmanager run --cap-add NET_A") == ["NET_ADMIN"]
     assert ask("cmanager ps --filter anc") == ["ancestor="]
-    assert ask("cmanager ps --filter status=") == ["created", "running", "paused", "exited"]
+    assert ask("cmanager ps --filter status=") == ["created", "running", "paused", "restarting", "exited"]
     assert ask("cmanager events --filter ty") == ["type="]
     assert ask("cmanager ps --sort cr") == ["created", "created:desc"]
 
@@ -97,6 +97,23 @@ def test_pods_are_completed(cli: Cli, ask: Callable[[str], list[str]]) -> None:
         assert {"create", "ls", "unpause"} <= set(ask("cmanager pod "))
     finally:
         cli.ok("pod", "rm", "duo")
+
+
+def test_volumes_are_completed(cli: Cli, ask: Callable[[str], list[str]]) -> None:
+    for name in ("data", "logs"):
+        cli.ok("volume", "create", name)
+    try:
+        assert ask("cmanager volume rm ") == ["data", "logs"]
+        assert ask("cmanager volume inspect da") == ["data"]
+        assert ask("cmanager run -v lo") == ["logs:"]
+        assert ask("cmanager run -v /") == []
+        assert ask("cmanager ps --filter volume=da") == ["data"]
+        assert ask("cmanager volume ls --filter na") == ["name="]
+        assert ask("cmanager volume ls --sort na") == ["name", "name:desc"]
+        assert ask("cmanager ps --filter restart-policy=un") == ["unless-stopped"]
+        assert ask("cmanager system prune --filter u") == ["until="]
+    finally:
+        cli.ok("volume", "rm", "data", "logs")
 
 
 def test_nothing_is_written_and_errors_are_silent(cli: Cli, tmp_path: Path, ask: Callable[[str], list[str]]) -> None:

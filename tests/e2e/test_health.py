@@ -93,3 +93,19 @@ def test_words_that_are_no_check_are_refused(cli: Cli) -> None:
     ):
         assert cli("run", "-d", *words, "busybox", "true").returncode == 125, words
     assert cli.names() == []
+
+
+def test_inspect_says_how_it_is_asked(cli: Cli) -> None:
+    options = ("--health-cmd", "true", "--health-interval", "2s", "--health-retries", "4", "--on-unhealthy", "stop")
+    cli.ok("create", "--name", "asked", *options, "busybox")
+    assert cli.inspect("asked")["Config"]["Healthcheck"] == {
+        "Test": ["CMD-SHELL", "true"],
+        "Interval": 2 * 10**9,
+        "Timeout": 30 * 10**9,
+        "StartPeriod": 0,
+        "StartInterval": 5 * 10**9,
+        "Retries": 4,
+        "OnUnhealthy": "stop",
+    }
+    cli.ok("create", "--name", "unasked", "busybox")
+    assert "Healthcheck" not in cli.inspect("unasked")["Config"]

@@ -30,7 +30,8 @@ def test_df_counts_every_layer_once(own: Cli) -> None:
     own.ok("run", "--name", "writer", "busybox", "sh", "-c", "head -c 3000000 /dev/zero > /file")
     document = json.loads(own.ok("system", "df", "--output", "json"))
     assert document["schema"] == "cmanager.df/1"
-    images, containers = document["items"]
+    images, containers, volumes = document["items"]
+    assert (volumes["type"], volumes["total"]) == ("volumes", 0)
     assert (images["type"], images["total"], images["active"], images["reclaimable_bytes"]) == ("images", 1, 1, 0)
     assert images["size_bytes"] == own.inspect("busybox")["Size"]
     assert (containers["total"], containers["active"]) == (1, 0)
@@ -39,19 +40,26 @@ def test_df_counts_every_layer_once(own: Cli) -> None:
     assert header.split() == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
     assert rows[0].split()[:3] == ["Images", "1", "1"]
     assert rows[1].endswith("(100%)")
-    assert own.ok("system", "df", "--format", "{{.Type}} {{.TotalCount}}").splitlines() == ["Images 1", "Containers 1"]
+    assert own.ok("system", "df", "--format", "{{.Type}} {{.TotalCount}}").splitlines() == [
+        "Images 1",
+        "Containers 1",
+        "Local Volumes 0",
+    ]
     own.ok("rm", "writer")
     images = json.loads(own.ok("system", "df", "--output", "json"))["items"][0]
     assert (images["active"], images["reclaimable_bytes"]) == (0, images["size_bytes"])
 
 
 def test_df_verbose_names_everything(own: Cli) -> None:
-    own.ok("create", "--name", "made", "busybox")
+    own.ok("run", "--name", "made", "-v", "data:/data", "busybox", "sh", "-c", "head -c 4000000 /dev/zero > /data/file")
     text = own.ok("system", "df", "-v")
     assert "Images space usage:" in text
     assert "SHARED SIZE" in text
     assert "made" in text
-    images, containers = json.loads(own.ok("system", "df", "-v", "--output", "json"))["items"]
+    assert "Local Volumes space usage:" in text
+    images, containers, volumes = json.loads(own.ok("system", "df", "-v", "--output", "json"))["items"]
+    assert (volumes["items"][0]["name"], volumes["items"][0]["containers"]) == ("data", 1)
+    assert volumes["items"][0]["size_bytes"] >= 4_000_000
     assert sorted(item["reference"] for item in images["items"]) == ["busybox:latest", "other:1"]
     assert (images["items"][0]["containers"], containers["items"][0]["name"]) == (1, "made")
     assert own("system", "df", "-v", "--format", "json").returncode == 125
@@ -106,6 +114,17 @@ def test_system_prune_does_both(own: Cli) -> None:
     assert own.ok("images", "-q") == ""
     actions = own.ok("events", "--until", "0s", "--filter", "event=prune", "--format", "{{.Type}}").split()
     assert actions == ["container", "image"]
+
+
+def test_system_prune_takes_anonymous_volumes_when_asked(own: Cli) -> None:
+    own.ok("volume", "create", "named")
+    own.ok("create", "-v", "/data", "--name", "ended", "busybox")
+    (anonymous,) = [name for name in own.ok("volume", "ls", "-q").split() if name != "named"]
+    assert own("system", "prune", "-f", "--volumes", "--filter", "until=1h").returncode == 125
+    own.ok("system", "prune", "-f")
+    assert anonymous in own.ok("volume", "ls", "-q").split()
+    assert f"Deleted Volumes:\n{anonymous}\n" in own.ok("system", "prune", "-f", "--volumes")
+    assert own.ok("volume", "ls", "-q") == "named"
 
 
 def test_longer_names_are_the_same_commands(cli: Cli) -> None:

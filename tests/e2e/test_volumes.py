@@ -163,6 +163,18 @@ def test_lists_can_be_filtered_and_formatted(cli: Cli) -> None:
     assert cli.ok("volume", "ls", "-f", "name=cache", "--format", "{{.Name}}@{{.Driver}}") == "cache@overlay"
 
 
+def test_lists_can_be_sorted_and_typed(cli: Cli) -> None:
+    for name in ("b", "a"):
+        cli.ok("volume", "create", "-l", "tier=db", name)
+    assert cli.ok("volume", "ls", "-q", "--sort", "created").split() == ["b", "a"]
+    assert cli.ok("volume", "ls", "--noheading", "--sort", "-name").split() == ["overlay", "b", "overlay", "a"]
+    document = json.loads(cli.ok("volume", "ls", "--output", "json"))
+    assert document["schema"] == "cmanager.volumes/1"
+    first = document["items"][0]
+    assert (first["name"], first["labels"], first["anonymous"], first["problem"]) == ("a", {"tier": "db"}, False, None)
+    assert cli("volume", "ls", "--sort", "colour").returncode == 125
+
+
 def test_a_volume_in_use_is_not_removed(cli: Cli) -> None:
     cli.ok("create", "--name", "user", "-v", "data:/data", "busybox")
     cli.ok("run", "--name", "stopped", "--network", "none", "-v", "data:/data", "busybox", "true")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from cmanager.engine.usage import DiskUsage, Size, images
-from cmanager.model import Container, Image, ImageConfig, ImageEntry, Layer, Providers, RunRequest, Status
+from cmanager.engine.usage import DiskUsage, Size, VolumeUse, images
+from cmanager.model import Container, Image, ImageConfig, ImageEntry, Layer, Providers, RunRequest, Status, Volume
 
 
 def image(name: str, *layers: tuple[str, int]) -> Image:
@@ -37,6 +37,12 @@ def test_a_layer_of_two_images_is_shared_and_counted_once() -> None:
 def test_what_containers_need_is_not_reclaimable() -> None:
     found = [container(BASE, "stopped"), container(BASE, "running")]
     sizes = tuple(zip(found, (Size(7, 107), Size(5, 105)), strict=True))
-    total, written = DiskUsage(images(ENTRIES, found), sizes).totals
+    total, written, _ = DiskUsage(images(ENTRIES, found), sizes).totals
     assert (total.total, total.active, total.size, total.reclaimable) == (3, 1, 111, 11)
     assert (written.total, written.active, written.size, written.reclaimable) == (2, 1, 12, 7)
+
+
+def test_a_volume_that_nobody_uses_is_reclaimable() -> None:
+    uses = (VolumeUse(Volume("kept", "", ""), 5, 2), VolumeUse(Volume("idle", "", ""), 3, 0))
+    total = DiskUsage((), (), uses).totals[2]
+    assert (total.kind, total.total, total.active, total.size, total.reclaimable) == ("Local Volumes", 2, 1, 8, 3)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...errors import InvalidError
 from ...model import Container, Dropped, Health, Image, ImageConfig, LogConfig, RunRequest, Volume
+from ...oci import health
 from . import mounts, ports
 from .gofunctions import OpenMap
 from .human import rfc3339
@@ -114,10 +116,35 @@ def _config(found: Container, image: ImageConfig) -> dict[str, Any]:
         "Volumes": OpenMap.fromkeys(image.volumes, {}),
         "WorkingDir": request.workdir or image.working_dir,
         "Labels": OpenMap(image.labels | request.labels),
+        **_healthcheck(request, image),
         "StopSignal": request.stop_signal,
         "StopTimeout": request.stop_timeout,
         "Timeout": request.timeout,
         "Umask": f"{request.umask:04o}",
+    }
+
+
+def _healthcheck(request: RunRequest, image: ImageConfig) -> dict[str, Any]:
+    """As in Docker only where there is one, times in nanoseconds."""
+    try:
+        check = health.effective(request.health, image.healthcheck)
+    except InvalidError:
+        return {}
+    if check is None:
+        return {}
+    times = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+    }
+    return {
+        "Healthcheck": {
+            "Test": list(check.test),
+            **{name: round((seconds or 0) * 1e9) for name, seconds in times.items()},
+            "Retries": check.retries,
+            "OnUnhealthy": check.on_unhealthy,
+        }
     }
 
 

@@ -9,6 +9,7 @@ from ...model import ImageEntry
 from . import typed
 from .human import size
 from .rows import Listed, image_row, listed_row
+from .volumes import volume_row
 
 if TYPE_CHECKING:
     from ...engine.usage import DiskUsage, ImageUse
@@ -39,6 +40,7 @@ _CONTAINER = {
     "Status": "STATUS",
     "Names": "NAMES",
 }
+_VOLUME = {"Name": "VOLUME NAME", "Links": "LINKS", "Size": "SIZE"}
 
 
 def rows(usage: DiskUsage) -> list[dict[str, str]]:
@@ -65,14 +67,17 @@ def sections(usage: DiskUsage) -> list[tuple[str, list[dict[str, str]], dict[str
     containers = []
     for container, found in usage.containers:
         containers.append(listed_row(Listed(container), now) | {"Size": size(found.writable)})
-    return [("Images", images, _IMAGE), ("Containers", containers, _CONTAINER)]
+    volumes = []
+    for kept in usage.volumes:
+        volumes.append(volume_row(kept.volume) | {"Links": str(kept.containers), "Size": size(kept.size)})
+    return [("Images", images, _IMAGE), ("Containers", containers, _CONTAINER), ("Local Volumes", volumes, _VOLUME)]
 
 
 def items(usage: DiskUsage, verbose: bool) -> list[dict[str, Any]]:
     """Items of `cmanager.df/1`."""
     found: list[dict[str, Any]] = [
         {
-            "type": total.kind.lower(),
+            "type": total.kind.rpartition(" ")[2].lower(),
             "total": total.total,
             "active": total.active,
             "size_bytes": total.size,
@@ -88,6 +93,9 @@ def items(usage: DiskUsage, verbose: bool) -> list[dict[str, Any]]:
             for entry in _entries(use)
         ]
         found[1]["items"] = [typed.container(Listed(container, found)) for container, found in usage.containers]
+        found[2]["items"] = [
+            typed.volume(use.volume) | {"size_bytes": use.size, "containers": use.containers} for use in usage.volumes
+        ]
     return found
 
 

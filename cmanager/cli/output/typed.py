@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...model import ImageEntry
+from ...model import ImageEntry, Volume
 from ...model.codec import to_data
 from .human import rfc3339
 from .rows import created_at, split_reference, state_word
@@ -64,6 +64,19 @@ def image(entry: ImageEntry) -> dict[str, Any]:
         "architecture": found.architecture,
         "os": found.os,
         "labels": dict(found.config.labels),
+    }
+
+
+def volume(found: Volume) -> dict[str, Any]:
+    """An item of `cmanager.volumes/1`. problem: why it cannot be used, null for one that can."""
+    return {
+        "name": found.name,
+        "driver": found.driver,
+        "mountpoint": found.mountpoint,
+        "created_at": _time(found.created_at),
+        "anonymous": found.anonymous,
+        "labels": dict(found.labels),
+        "problem": found.problem or None,
     }
 
 

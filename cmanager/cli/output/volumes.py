@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from ...model import Volume
 from . import filters
@@ -22,6 +23,15 @@ def volume_row(volume: Volume) -> dict[str, str]:
         "Size": "N/A",
         "Links": "N/A",
     }
+
+
+FILTER_KEYS = ("dangling", "driver", "label", "name")
+#: What `volume ls --sort` compares.
+KEYS: dict[str, Callable[[Volume], Any]] = {
+    "name": lambda volume: volume.name,
+    "driver": lambda volume: volume.driver,
+    "created": lambda volume: volume.created_at,
+}
 
 
 def volume_filters(given: Iterable[str], used: frozenset[str]) -> Callable[[Volume], bool]:
