@@ -22,7 +22,11 @@ from .support import Snapshot
 pytest.register_assert_rewrite("cmanager.testing")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not os.environ.get("CMANAGER_FULL"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     if os.geteuid() == 0:
         return
     for item in items:

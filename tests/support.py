@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,20 @@ class Cli:
         """`inspect` of one container or image."""
         found: list[dict[str, Any]] = json.loads(self.ok("inspect", name))
         return found[0]
+
+    def clear(self) -> list[str]:
+        """Remove every container, and what crashes left; returns what could not be.
+
+        Done in this process: three more commands after each test would be most of its time.
+        """
+        from cmanager import Engine
+        from cmanager.errors import NotFoundError
+
+        engine = Engine(str(self.root), str(self.run_root), str(self.config) if self.config else None)
+        for id in (*(container.id for container in engine.list()), *engine.store.corrupt()):
+            with suppress(NotFoundError):  # it has just removed itself
+                engine.remove(id, force=True)
+        return [*engine.collect().problems, *engine.store.ids()]
 
     def supervisor(self, name: str) -> int:
         """Pid of a container's supervisor."""

@@ -12,23 +12,21 @@ import select
 import socket
 import time
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import attrs
 
-from ..errors import CmanagerError, CommandError, HostError
+from ..errors import CmanagerError, CommandError
 from ..linux import files
 from ..linux.process import Process, boot_id
-from ..model.container import Container, Status
 from ..model.limits import Usage
 from ..oci import health
 from ..plugins import Plugins
 from ..seams import Exec
 from ..state import Store
-from ..state.journal import Journal
-from . import restart, volumes
-from .announce import Announcer
+from . import departure, restart
 from .background import detach, say, wakeable
+from .book import Book
 from .health import Monitor
 from .launch import GO, Launch
 from .life import Life
@@ -65,23 +63,15 @@ class _Supervisor:
         self, launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
     ) -> None:
         self._launch, self._report, self._client, self._lock = launch, report, client, lock
-        self._container = launch.container
         self._id = launch.container.id
-        self._store = Store(launch.paths)
         self._plugins = plugins
-        self._status = attrs.evolve(
-            launch.container.status, supervisor=Process.of(os.getpid()), boot=boot_id(), dropped=()
-        )
-        self._warnings: list[str] = []
-        self._announcer = Announcer(plugins, Journal(launch.paths.events), self._warnings.append)
-        log = f"{self._store.home(self._id)}/log"
-        self._output = Output.of(self._container, log, launch.image.env)
+        self._book = Book(Store(launch.paths), plugins, launch.container)
+        self._output = Output.of(launch.container, self._book.log, launch.image.env)
         self._wake = wakeable()
-        self._told = False
 
     def run(self) -> None:
         """All lives; an error before the program runs for the first time is reported and undone."""
-        self._record()
+        self._book.record(supervisor=Process.of(os.getpid()), boot=boot_id(), dropped=())
         first = self._life(self._client)
         try:
             self._begin(first)
@@ -90,7 +80,7 @@ class _Supervisor:
             first.streams.finish(getattr(error, "exit_code", 125))
             return
         say(self._report, None)
-        self._told = True
+        self._book.patient = True
         os.close(self._lock)
         life: Life | None = first
         pause = 0.0
@@ -102,29 +92,13 @@ class _Supervisor:
             life = self._after(life, code, pause, again)
 
     def _life(self, client: socket.socket | None) -> Life:
-        return Life(self._launch, self._container, self._plugins, self._output, client, self._record)
+        return Life(self._launch, self._book.container, self._plugins, self._output, client, self._book.record)
 
     def _begin(self, life: Life) -> None:
         run(life.steps, self._observe)
-        self._announce("start")
-        if self._warnings:
-            self._record(warnings=self._with_warnings(self._status))
-
-    def _record(self, *, durable: bool = False, **changes: Any) -> None:
-        """Change the record; the caller holds the lock. Once it runs, a full disk must not end it."""
-        self._status = attrs.evolve(self._status, **changes)
-        try:
-            self._store.save_status(self._id, self._status, durable=durable)
-        except HostError as error:
-            if not self._told:
-                raise
-            self._warnings.append(f"its state could not be recorded: {error}")
-
-    def _change(self, **changes: Any) -> None:
-        """The same for a caller without the lock: on top of what commands have written meanwhile."""
-        with self._store.locked(self._id):
-            self._status = self._store.load(self._id).status
-            self._record(**changes)
+        self._book.announce("start")
+        if self._book.warned:
+            self._book.record(warnings=self._warnings())
 
     def _observe(self, name: str, phase: str, seconds: float) -> None:
         if not self._launch.observed:
@@ -145,7 +119,7 @@ class _Supervisor:
         True is returned when it shall start again whatever its policy says.
         """
         monitor = self._monitor(life)
-        stopping = Stopping(life.runtime, self._id, self._status.init, self._container.request)
+        stopping = Stopping(life.runtime, self._id, self._book.status.init, self._book.container.request)
         try:
             while True:
                 others = (self._wake, *((monitor.fd,) if monitor and monitor.fd >= 0 else ()))
@@ -157,38 +131,35 @@ class _Supervisor:
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
-                if monitor and monitor.tick(self._paused):
+                if monitor and monitor.tick(self._book.paused):
                     self._heard(monitor, stopping)
         finally:
             if monitor:
                 monitor.close()
 
     def _monitor(self, life: Life) -> Monitor | None:
-        check = health.effective(self._container.request.health, self._launch.image.healthcheck)
-        if check is None or not isinstance(life.runtime, Exec) or self._status.init is None:
+        check = health.effective(self._book.container.request.health, self._launch.image.healthcheck)
+        if check is None or not isinstance(life.runtime, Exec) or self._book.status.init is None:
             return None
-        monitor = Monitor(check, life.runtime, life.bundle, self._status.init)
-        self._change(health=monitor.health)
+        monitor = Monitor(check, life.runtime, life.bundle, self._book.status.init)
+        self._book.change(health=monitor.health)
         return monitor
 
     def _heard(self, monitor: Monitor, stopping: Stopping) -> None:
-        before, now = self._status.health, monitor.health
+        before, now = self._book.status.health, monitor.health
         turned = before is None or before.status != now.status
-        action = self._container.request.health.on_unhealthy if turned and now.status == "unhealthy" else "none"
-        self._change(health=now, **({"stop_requested": True} if action == "stop" else {}))
+        action = self._book.container.request.health.on_unhealthy if turned and now.status == "unhealthy" else "none"
+        self._book.change(health=now, **({"stop_requested": True} if action == "stop" else {}))
         if turned:
-            self._announce(f"health_status: {now.status}")
+            self._book.announce(f"health_status: {now.status}")
         stopping.begin(action)
 
     def _tell_dropped(self) -> None:
         dropped = self._output.tell()
         # A command that holds the lock, or a full disk, must not hold up the container: the next time will do.
-        with suppress(CmanagerError), self._store.locked(self._id, wait=False):
-            self._status = attrs.evolve(self._store.load(self._id).status, dropped=dropped)
-            self._record()
-
-    def _paused(self) -> bool:
-        return self._store.load(self._id).status.state == "paused"
+        with suppress(CmanagerError), self._book.locked(wait=False):
+            self._book.reload()
+            self._book.record(dropped=dropped)
 
     # -- after it has ended --------------------------------------------------------------------------------------
 
@@ -196,17 +167,16 @@ class _Supervisor:
         """Keep what is known of a life and undo it; the next one, or None when it was the last."""
         usage = self._usage()
         self._output.drain()
-        with self._store.locked(self._id):
+        with self._book.locked():
             # Commands write to the record too: renamed, updated, asked to stop.
-            self._container = self._store.load(self._id)
-            status = self._container.status
+            self._book.reload()
+            status = self._book.status
             again = not status.stop_requested and (
-                again or restart.wanted(self._container.request.restart, status, code)
+                again or restart.wanted(self._book.container.request.restart, status, code)
             )
             if not again:
                 self._output.close()
-            self._status = status
-            self._record(
+            self._book.record(
                 durable=True,
                 state="stopped",
                 init=None,
@@ -215,14 +185,14 @@ class _Supervisor:
                 oom_killed=bool(usage.oom_kills),
                 usage=usage,
                 restart_at=time.time() + pause if again else 0.0,
-                warnings=self._with_warnings(status),
+                warnings=self._warnings(),
                 dropped=self._output.dropped,
             )
-            if self._status.oom_killed:
-                self._announce("oom")
-            self._announce("die", exitCode=str(code))
+            if self._book.status.oom_killed:
+                self._book.announce("oom")
+            self._book.announce("die", exitCode=str(code))
             if again:
-                self._record(error="; ".join(unwind(life.steps))[:1000])
+                self._book.record(error="; ".join(unwind(life.steps))[:1000])
             else:
                 self._end(code, life.steps)
         life.streams.finish(code)
@@ -233,35 +203,36 @@ class _Supervisor:
         """Wait, unless somebody wants it to end, and begin again; a start that fails counts as a life that failed."""
         while True:
             self._sleep(pause)
-            with self._store.locked(self._id):
-                self._container = self._store.load(self._id)
-                self._status = self._container.status
-                if self._status.stop_requested:
-                    self._end(self._status.exit_code or 0, [])
+            with self._book.locked():
+                self._book.reload()
+                if self._book.status.stop_requested:
+                    self._end(self._book.status.exit_code or 0, [])
                     return None
-                self._status = attrs.evolve(self._status, restarts=self._status.restarts + 1)
+                self._book.record(restarts=self._book.status.restarts + 1)
                 pause = restart.pause(pause, 0)
                 try:
                     return self._again()
                 except Exception as error:
                     code = getattr(error, "exit_code", 125)
-                    policy = self._container.request.restart
+                    policy = self._book.container.request.restart
                     # What cannot be executed will not be the next time either.
-                    hope = not isinstance(error, CommandError) and restart.wanted(policy, self._status, code)
+                    hope = not isinstance(error, CommandError) and restart.wanted(policy, self._book.status, code)
                     at = time.time() + pause if hope else 0.0
-                    self._record(state="stopped", init=None, error=str(error)[:1000], exit_code=code, restart_at=at)
+                    self._book.record(
+                        state="stopped", init=None, error=str(error)[:1000], exit_code=code, restart_at=at
+                    )
                     if not hope:
                         self._end(code, [])
                         return None
 
     def _again(self) -> Life:
         """Begin a life anew: other containers may have other first processes by now, and the limiter counts anew."""
-        limiter = self._plugins.get("limiter", self._container.providers.limiter)
-        limiter.create(self._id, self._container.request.limits)
+        limiter = self._plugins.get("limiter", self._book.container.providers.limiter)
+        limiter.create(self._id, self._book.container.request.limits)
         self._launch = attrs.evolve(
             self._launch,
-            namespaces=namespaces(self._launch.paths, self._container, self._find),
-            ipc_owner=ipc_owner(self._container, self._find),
+            namespaces=namespaces(self._launch.paths, self._book.container, self._book.other),
+            ipc_owner=ipc_owner(self._book.container, self._book.other),
         )
         life = self._life(None)
         try:
@@ -271,76 +242,44 @@ class _Supervisor:
             raise
         return life
 
-    def _find(self, word: str) -> Container:
-        return self._store.load(self._store.find(word))
-
     def _sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
-        while (left := deadline - time.monotonic()) > 0 and not self._stop_requested():
+        while (left := deadline - time.monotonic()) > 0 and not self._book.stop_requested():
             poller.poll(left * 1000)
             _drain(self._wake)
-
-    def _stop_requested(self) -> bool:
-        return self._store.load(self._id).status.stop_requested
 
     def _end(self, code: int, begun: list[Step]) -> None:
         """Undo everything, tell whoever waits. The caller holds the lock."""
         self._output.close()
-        left = unwind([*start_steps(self._plugins, self._launch.paths, self._container), *begun])
-        if self._container.request.remove:
-            self._remove(left)
+        left = unwind([*start_steps(self._plugins, self._launch.paths, self._book.container), *begun])
+        if self._book.container.request.remove:
+            departure.remove(self._book, self._plugins, left)
         else:
-            self._record(
+            self._book.record(
                 supervisor=None,
                 attachment=None,
                 netns="",
                 cgroup="",
                 restart_at=0.0,
-                error="; ".join(left)[:1000] or self._status.error,
-                warnings=self._with_warnings(self._status),
+                error="; ".join(left)[:1000] or self._book.status.error,
+                warnings=self._warnings(),
                 dropped=self._output.dropped,
             )
-        self._tell_waiters(code)
+        departure.tell_waiters(self._launch.paths.waiters(self._id), code)
 
-    def _tell_waiters(self, code: int) -> None:
-        """Write the exit code into the pipes of commands that wait for it (`Engine.wait`)."""
-        directory = self._launch.paths.waiters(self._id)
-        with suppress(FileNotFoundError):
-            for name in os.listdir(directory):
-                with suppress(OSError):
-                    fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-                    os.write(fd, b"%d" % code)
-                    os.close(fd)
-            files.remove_tree(directory)
-
-    def _remove(self, left: list[str]) -> None:
-        storage = self._plugins.get("storage", self._container.providers.storage)
-        try:
-            volumes.drop(self._plugins, self._store, self._container)
-            storage.remove(self._id)
-            if not left:
-                self._store.remove(self._id, self._container.name)
-                self._announce("destroy")
-        except CmanagerError:
-            # The record stays, so that `gc` finds what could not be removed.
-            return
+    def _warnings(self) -> tuple[str, ...]:
+        """Those of the record, what listeners failed at so far, and what of the output was lost."""
+        return tuple(dict.fromkeys(self._output.warnings(self._book.warnings())))
 
     def _usage(self) -> Usage:
-        limiter = self._plugins.get("limiter", self._container.providers.limiter)
+        limiter = self._plugins.get("limiter", self._book.container.providers.limiter)
         try:
             found: Usage = limiter.usage(self._id)
         except CmanagerError:
             return Usage()
         return found
-
-    def _announce(self, action: str, **attributes: str) -> None:
-        self._announcer.container(action, self._container, **attributes)
-
-    def _with_warnings(self, status: Status) -> tuple[str, ...]:
-        """Those of the record, what listeners failed at so far, and what of the output was lost."""
-        return tuple(dict.fromkeys(self._output.warnings((*status.warnings, *self._warnings))))
 
 
 def _reap(spared: set[int]) -> None:

@@ -173,8 +173,30 @@ def test_many_at_once(cli: Cli, host: str) -> None:
 
 
 def test_a_program_that_is_attached_to_reaches_several(cli: Cli) -> None:
-    cli.ok("run", "-d", "--name", "speaker", "busybox", "sh", "-c", "sleep 1; echo hear me; exit 3")
+    cli.ok(
+        "run",
+        "-d",
+        "--name",
+        "speaker",
+        "busybox",
+        "sh",
+        "-c",
+        "while ! test -e /go; do sleep 0.05; done; echo hear me; exit 3",
+    )
     attached = [cli.start("attach", "speaker") for _ in range(2)]
+    attachments = (
+        "events",
+        "--since",
+        "5m",
+        "--until",
+        "0s",
+        "--filter",
+        "event=attach",
+        "--filter",
+        "container=speaker",
+    )
+    wait_until(lambda: len(cli.ok(*attachments).splitlines()) == 2, "both are attached")
+    cli.ok("exec", "speaker", "touch", "/go")
     for process in attached:
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (3, b"hear me\n")

@@ -74,8 +74,9 @@ def test_death_from_within_is_not_wanted(cli: Cli) -> None:
 
 
 def test_a_policy_can_be_changed_while_it_runs(cli: Cli) -> None:
-    cli.ok("run", "-d", "--name", "turned", "busybox", "sh", "-c", "sleep 0.7; exit 1")
+    cli.ok("run", "-d", "--name", "turned", "busybox", "sh", "-c", "while ! test -e /go; do sleep 0.05; done; exit 1")
     cli.ok("update", "--restart", "on-failure:1", "turned")
+    cli.ok("exec", "turned", "touch", "/go")
     assert cli.ok("wait", "turned") == "1"
     assert restarts(cli, "turned") == 1
     assert cli.inspect("turned")["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 1}

@@ -88,9 +88,12 @@ def test_rm_leaves_nothing(cli: Cli) -> None:
 
 
 def test_the_container_outlives_a_killed_command(cli: Cli) -> None:
-    process = cli.start("run", "--name", "orphan", "busybox", "sh", "-c", "sleep 1; echo late; exit 7")
-    wait_until(lambda: "orphan" in cli.names() and cli.inspect("orphan")["State"]["Running"], "it runs")
+    process = cli.start(
+        "run", "--name", "orphan", "busybox", "sh", "-c", "while ! test -e /go; do sleep 0.05; done; echo late; exit 7"
+    )
+    wait_until(lambda: "orphan" in cli.names() and cli.inspect("orphan")["State"]["Pid"], "it runs")
     end(process)
+    cli.ok("exec", "orphan", "touch", "/go")
     assert cli.ok("wait", "orphan") == "7"
     assert cli.ok("logs", "orphan") == "late"
 

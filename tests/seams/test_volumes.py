@@ -216,7 +216,6 @@ def test_a_death_while_moving_is_finished_by_whoever_comes_next(volume: Volume, 
 
 
 def test_a_failed_copy_leaves_nothing(volume: Volume, image: Path) -> None:
-    os.setxattr(image / "srv/deep/er", "user.large", bytes(3000))
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         _on_a_small_disk(volume, image)
     assert os.listdir(volume.mountpoint) == []

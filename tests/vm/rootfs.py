@@ -17,7 +17,9 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
 _SUITE, _PYTHON = "bookworm", "3.11"
-_PACKAGES = "linux-image-cloud-amd64 iproute2 kmod libseccomp2 mount nftables python3 python3-venv util-linux".split()
+_PACKAGES = """
+    linux-image-cloud-amd64 iproute2 kmod libseccomp2 mount nftables procps python3 python3-venv skopeo umoci util-linux
+""".split()
 _LEFT_OUT = "doc info locale man".split()
 _SIZE = "6G"  # sparse
 #: Each program that is needed here, and Debian's package of it.
