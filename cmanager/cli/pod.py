@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .flags import Group
 from .listoptions import list_options, typed
 from .main import Settings
 
@@ -19,7 +20,7 @@ _all = click.option("-a", "--all", "everything", is_flag=True, help="All pods.")
 _pods = click.argument("pods", nargs=-1)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Make and handle pods: containers that share network, ipc and uts namespaces and /dev/shm."""
 
