@@ -14,6 +14,7 @@ pytestmark = pytest.mark.root
 
 
 def test_the_promise(cli: Cli) -> None:
+    cli.ok("pull", "-q", "busybox")  # which would tell of its progress
     done = cli("run", "--rm", "--runtime", "native", "busybox", "echo", "hello")
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
 
