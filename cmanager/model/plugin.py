@@ -16,13 +16,15 @@ class Context:
 
     state_dir: durable directory of its own, made 0700 on first use by the provider; run_dir: the same on tmpfs, gone
     after a reboot; root: the manager's durable root; shipped: directory with the `plugins.toml` and the `registry/`
-    recipes that came with cmanager, which is the checkout itself where it runs from one.
+    recipes that came with cmanager, which is the checkout itself where it runs from one; name: what the provider is
+    called here, which is not `Provider.name` where plugins.toml gives it another.
     """
 
     state_dir: str
     run_dir: str
     root: str
     shipped: str
+    name: str = ""
 
 
 @frozen

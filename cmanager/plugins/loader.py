@@ -20,7 +20,7 @@ from ..seams import API, SEAMS
 from .config import Config, nearest, shipped_directory
 
 GROUP = "cmanager"
-_TARGET = re.compile(r"([A-Za-z_][\w.]*)\s*\[api(\d+)\]")
+_TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
 
 
 class PluginRow(NamedTuple):
@@ -129,6 +129,7 @@ class Plugins:
             run_dir=f"{self._run_root}/{seam}/{name}",
             root=self._root,
             shipped=shipped_directory(),
+            name=name,
         )
         try:
             instance = provider.factory(context, options)
@@ -149,10 +150,11 @@ class Plugins:
             answers: list[Any] = [provider for offered in getattr(manager.hook, hook)() for provider in offered]
         except Exception as error:
             raise PluginError(f"{seam} plugin {name!r} failed in {hook}: {_why(error)}") from error
-        found = [p for p in answers if isinstance(p, Provider) and p.name == name]
+        wanted = self._module(seam, name)[1] or name
+        found = [p for p in answers if isinstance(p, Provider) and p.name == wanted]
         if len(found) != 1:
             offered = ", ".join(sorted(getattr(p, "name", repr(p)) for p in answers)) or "nothing"
-            raise PluginError(f"{seam} plugin {name!r}: {hook} offers {offered} instead of one provider {name!r}")
+            raise PluginError(f"{seam} plugin {name!r}: {hook} offers {offered} instead of one provider {wanted!r}")
         if found[0].api != API:
             raise PluginError(f"{seam} plugin {name!r} is written for api {found[0].api}, this cmanager has api {API}")
         return found[0]
@@ -175,14 +177,8 @@ class Plugins:
 
     def _load(self, seam: str, name: str) -> pluggy.PluginManager:
         """Import the module behind SEAM.NAME into a plugin manager of its own, so that none can harm another."""
-        target = self._target(seam, name)
-        match = _TARGET.fullmatch(target)
         what = f"{seam} plugin {name!r}"
-        if not match:
-            raise PluginError(f"{what}: {target!r} is not of the form 'module [api{API}]'")
-        module_name, api = match[1], int(match[2])
-        if api != API:
-            raise PluginError(f"{what} is written for api {api}, this cmanager has api {API}")
+        module_name = self._module(seam, name)[0]
         if module_name in self._modules:
             return self._modules[module_name]
         _check_owner(module_name, what)
@@ -201,6 +197,20 @@ class Plugins:
             raise PluginError(f"{what}: {misspelt}")
         self._modules[module_name] = manager
         return manager
+
+    def _module(self, seam: str, name: str) -> tuple[str, str]:
+        """Module and provider of a target "MODULE[:PROVIDER] [apiN]"; provider is "" where it has the plugin's name."""
+        target = self._target(seam, name)
+        match = _TARGET.fullmatch(target)
+        what = f"{seam} plugin {name!r}"
+        if not match:
+            raise PluginError(
+                f"{what}: {target!r} is not of the form 'module [api{API}]' or 'module:provider [api{API}]'"
+            )
+        module_name, provider, api = match[1], match[2] or "", int(match[3])
+        if api != API:
+            raise PluginError(f"{what} is written for api {api}, this cmanager has api {API}")
+        return module_name, provider
 
     def _target(self, seam: str, name: str) -> str:
         key = f"{seam}.{name}"
