@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 import termios
+
+from ..errors import CmanagerError
 
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441  # include/uapi/asm-generic/ioctls.h
 
@@ -23,3 +26,18 @@ def open_peer(master: int) -> int:
 def resize(fd: int, rows: int, columns: int) -> None:
     """Set the window's size; whoever is in the foreground hears of it (SIGWINCH)."""
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+
+def send(channel: int, master: int) -> None:
+    """Hand a master over through a connected Unix socket, as OCI's --console-socket wants it, and close it here."""
+    with socket.socket(fileno=os.dup(channel)) as end:
+        socket.send_fds(end, [b"terminal"], [master])
+    os.close(master)
+
+
+def receive(channel: socket.socket) -> int:
+    """The master that `send` or a runtime has sent; the caller closes it. CmanagerError when none came."""
+    _, fds, _, _ = socket.recv_fds(channel, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+    if not fds:
+        raise CmanagerError("the runtime sent no terminal")
+    return fds[0]

@@ -32,17 +32,24 @@ class Stdio:
     console: int = -1
 
 
+#: What `Features.options` may hold; see `cmanager.seams.Runtime.features`.
+OPTIONS = (
+    *("capabilities", "devices", "exact_environment", "hooks", "init", "masked_paths", "network", "no_new_privileges"),
+    *("rlimits", "seccomp", "sysctl", "terminal", "user", "userns"),
+)
+
+
 @frozen
 class Features:
     """What a runtime can honour on this host, probed and not listed by name.
 
-    namespaces: kinds it can make, in OCI's words; options: subset of "init", "seccomp", "capabilities",
-    "no_new_privileges", "rlimits", "sysctl", "masked_paths", "userns", "devices", "hooks", "user", "network",
-    "terminal";
-    version: of the program behind it; notes: lines a person should know ("PID 1 is lxc's init").
+    namespaces: kinds it can make, in OCI's words; options: subset of `OPTIONS`; version: of the program behind it;
+    notes: lines a person should know ("PID 1 is lxc's init"); warnings: lines that everyone is told who makes a
+    container with it.
     """
 
     namespaces: tuple[str, ...]
     options: tuple[str, ...]
     version: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

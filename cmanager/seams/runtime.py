@@ -18,10 +18,10 @@ class Runtime(Protocol):
     from the top of every hierarchy, and a hierarchy that has no such directory is left out.
 
     Whatever the supervisor ignores, blocks or has open, the program begins as config.json says and no other way:
-    default signal actions, nothing blocked, descriptors 0, 1 and 2 alone, the variables of `process.env` and no others,
-    in its cgroup. Links in the root file system never lead a mount or a path of config.json outside of it. What is
-    mounted for the container is not seen by its supervisor. The annotation `dev.cmanager.init` = "true" asks for a
-    first process that forwards signals and reaps orphans.
+    default signal actions, nothing blocked, descriptors 0, 1 and 2 alone, the variables of `process.env` and, with
+    "exact_environment", no others, in its cgroup. Links in the root file system never lead a mount or a path of
+    config.json outside of it. What is mounted for the container is not seen by its supervisor. The annotation
+    `dev.cmanager.init` = "true" asks for a first process that forwards signals and reaps orphans.
     """
 
     def features(self) -> Features:
@@ -36,19 +36,24 @@ class Runtime(Protocol):
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         """Make the container but run no user code.
 
-        Returns the pid of a process whose end is the container's end: a child of the caller, or one that the caller
-        adopts as subreaper. It is alive until then, and killing it kills the container. A runtime without a "created"
-        state may do the work in `start`.
+        Returns the pid of a process whose end is the container's end, a descendant of the caller. It is alive until
+        then, and killing it kills the container. A runtime without a "created" state may do the work in `start`; then
+        this is the process that will. A terminal is sent before it returns.
 
         Raises, before anything is made, InvalidError for a config.json that does not fit the specification (a host
         name without an uts namespace is one), UnsupportedError for what it asks and this runtime cannot do (whatever
         `features` does not announce is refused, never ignored), ConflictError for an id that it has already, whose
-        container goes on; HostError with step, path and errno. After a failure nothing is left.
+        container goes on; HostError with step, path and errno; CommandError as `start` does, where the runtime looks
+        that early. After a failure nothing is left.
         """
         ...
 
-    def start(self, id: str) -> None:
-        """Execute the program; returns when it runs.
+    def start(self, id: str) -> int:
+        """Execute the program; returns when it runs, or is about to be executed and was found executable.
+
+        Returns the pid of the container's first process, in all of its namespaces: what `create` returned, or what
+        only exists now. Children that the caller has afterwards are the runtime's: the caller reaps none of them before
+        `delete`.
 
         Raises CommandError with 127 (not found) or 126 (cannot be executed), HostError, another CmanagerError when the
         container died since `create`: after these it is gone, and `delete` is all that may follow. NotFoundError for an
@@ -64,7 +69,7 @@ class Runtime(Protocol):
         ...
 
     def kill(self, id: str, init: Process, number: int) -> None:
-        """Send signal `number` to the container's first process.
+        """Send signal `number` to the container's program. init: its first process, which may be an init around it.
 
         A container that is gone is success, and another process with its number is left alone. A number that is no
         signal is an error.
@@ -76,7 +81,8 @@ class Runtime(Protocol):
 
         Idempotent; callable by any process, also when the supervisor is gone. Then the caller has killed a started
         container by its cgroup and pid; one that was created and not started must end with its supervisor or here.
-        Without a pid namespace it ends the first process; the rest goes with the core's cgroup.
+        Without a pid namespace it ends the first process; the rest goes with the core's cgroup. Removing the cgroup
+        below which the core put the container is no fault: what is in it was read before.
         """
         ...
 
@@ -86,7 +92,8 @@ class Exec(Protocol):
     """Optional: a runtime that can run one more program in a running container."""
 
     def exec(self, bundle: Bundle, init: Process, process: dict[str, Any], stdio: Stdio) -> int:
-        """Run a program in every namespace and the cgroup of a running container; returns its pid.
+        """Run a program in every namespace and the cgroup of a running container; returns the pid of a process that is
+        a child of the caller, or adopted by it, and ends as the program ends: with its exit code, or 128 + its signal.
 
         bundle: the one the container was created from, whose config.json still tells its seccomp policy and cgroup;
         init: its first process; process: an OCI process object (runtime-spec config.md, Process) with the credentials

@@ -20,6 +20,7 @@ from ..model.runtime import Bundle
 from ..oci import security, spec, users
 from ..plugins import Plugins
 from . import etc, rootfs, volumes
+from .background import children
 from .launch import Launch
 from .oom import set_oom_score
 from .output import Output
@@ -37,7 +38,8 @@ class Life:
     """The steps that begin a life, each with its undo, and what they make.
 
     container: as it is recorded at the beginning; output: where what it writes is kept; client: a command that is
-    attached from the start, or None; record: called with the first process, and when the program runs.
+    attached from the start, or None; record: called with the first process, and when the program runs. children: those
+    of this process that belong to the runtime, which reaps them.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Life:
             once=request.interactive and not request.tty,
         )
         self.pid = 0
+        self.children: set[int] = set()
         directory = self.bundle.path
         self.steps = [
             Step("mount", "mount its root file system", self._mount, lambda: rootfs.unmount(directory)),
@@ -131,8 +134,18 @@ class Life:
         self._record(init=Process.of(self.pid))
 
     def _start(self) -> None:
-        self.runtime.start(self._container.id)
-        self._record(state="running", started_at=time.time(), finished_at=0.0, exit_code=None, error="", restart_at=0.0)
+        self.pid = self.runtime.start(self._container.id)
+        self.children = children()
+        init = Process.of(self.pid)
+        self._record(
+            init=init,
+            state="running",
+            started_at=time.time(),
+            finished_at=0.0,
+            exit_code=None,
+            error="",
+            restart_at=0.0,
+        )
 
 
 def _make_workdir(root: int, path: str) -> None:

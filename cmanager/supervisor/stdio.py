@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import array
 import os
 import select
 import socket
 import time
 from contextlib import suppress
 
-from ..errors import CmanagerError
 from ..linux import terminals
 from ..model.runtime import Stdio
 from .attach import CHUNK, RESIZE, STDERR, STDIN, STDOUT, prepare
@@ -83,7 +81,7 @@ class Streams:
         if self._console is None:
             return
         with self._console as channel:
-            master = _receive(channel)
+            master = terminals.receive(channel)
         self._console = None
         os.set_blocking(master, False)
         # A program may close its terminal and open it again: it is hung up only when nobody has it open (pty(7)).
@@ -116,8 +114,12 @@ class Streams:
         Returns False, and can be called again, when one of the descriptors `others` is readable, the time is over or
         there is news of the output.
         """
-        pidfd = os.pidfd_open(init)
         deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            pidfd = os.pidfd_open(init)
+        except ProcessLookupError:
+            self._take_rest()  # another process was its parent, and has reaped it
+            return True
         try:
             while pidfd not in (ready := self._wait((pidfd, *others), deadline)):
                 self._serve(ready)
@@ -125,14 +127,17 @@ class Streams:
                     return False
                 if self._output and self._output.news:
                     return False
-            # Its pid namespace died with it; with a shared one others may hold the pipes: take what is there.
-            for fd in list(self._outputs):
-                for _ in range(_LAST_CHUNKS):
-                    if not self._read(fd):
-                        break
+            self._take_rest()
         finally:
             os.close(pidfd)
         return True
+
+    def _take_rest(self) -> None:
+        """Its pid namespace died with it; with a shared one others may hold the pipes: take what is there."""
+        for fd in list(self._outputs):
+            for _ in range(_LAST_CHUNKS):
+                if not self._read(fd):
+                    break
 
     def finish(self, exit_code: int) -> None:
         """Tell the clients how it ended, and close everything; waits for none of them."""
@@ -265,13 +270,3 @@ class Streams:
         client.end.close()
         if client.end is self._first:
             self._end_input()
-
-
-def _receive(channel: socket.socket) -> int:
-    """The descriptor of a terminal's master, as runtimes send it."""
-    space = socket.CMSG_SPACE(array.array("i").itemsize)
-    _, rights, _, _ = channel.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
-    for level, kind, data in rights:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS) and len(data) >= 4:
-            return array.array("i", data[:4])[0]
-    raise CmanagerError("the runtime sent no terminal")

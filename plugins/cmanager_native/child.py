@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from typing import Final, NoReturn
 
-from cmanager.linux import inroot, mounts, syscalls
+from cmanager.linux import inroot, mounts, programs, syscalls, terminals
 from cmanager.linux.cgroups import Hierarchy
 from cmanager.linux.mounts import Mount
 from cmanager.model import Stdio
@@ -35,7 +35,7 @@ def run(plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarch
     """Become the container. Never returns: ends in the program, or in exit after telling the parent why not."""
     doing = Doing()
     try:
-        program.reset_signals()
+        programs.reset_signals()
         _prepare(plan, stdio, parent, cgroups, state, doing)
         doing("close descriptors")
         parent = program.keep_only(parent)
@@ -97,7 +97,7 @@ def _prepare(
     if plan.program.terminal:
         doing("make the terminal in", "/dev/pts")
         master, peer = terminal.open_pair(root)
-        terminal.send(stdio.console, master)
+        terminals.send(stdio.console, master)
         os.fchown(peer, plan.program.credentials.uid, -1)
         terminal.place_console(root, peer)
     doing("run createContainer hooks")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
-from cmanager.linux import cgroups, inroot, syscalls
+from cmanager.linux import cgroups, inroot, programs, syscalls, terminals
 from cmanager.linux.cgroups import Hierarchy
 from cmanager.linux.process import Process
 from cmanager.model import Stdio
@@ -150,7 +150,7 @@ def _between(given: Program, flags: int, pidfd: int, stdio: Stdio, parent: socke
 def _inside(given: Program, mapped: bool, stdio: Stdio, parent: socket.socket) -> NoReturn:
     doing = Doing()
     try:
-        program.reset_signals()
+        programs.reset_signals()
         doing("wait for the cgroup")
         program.wait_for_go(parent)
         if mapped:
@@ -169,7 +169,7 @@ def _inside(given: Program, mapped: bool, stdio: Stdio, parent: socket.socket) -
             root = inroot.open_root("/")
             master, peer = terminal.open_pair(root)
             os.close(root)
-            terminal.send(stdio.console, master)
+            terminals.send(stdio.console, master)
             os.fchown(peer, given.credentials.uid, -1)
             terminal.control(peer)
             fds = (peer, peer, peer)

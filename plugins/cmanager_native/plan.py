@@ -5,21 +5,15 @@ Whatever can fail because of the configuration fails here, in the parent, before
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
 
-from cmanager.errors import HostError, InvalidError, UnsupportedError
 from cmanager.linux import capabilities, syscalls
 from cmanager.linux.mounts import PROPAGATION, Mount
-
-from . import shape
-
-INIT_ANNOTATION = "dev.cmanager.init"
-HOOK_KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+from cmanager.model import Features
+from cmanager.model import bundle as bundles
 
 
 @frozen
@@ -111,61 +105,28 @@ class Plan:
         return self.new_cgroup_namespace or any(f == syscalls.CLONE_NEWCGROUP for f, _ in self.joins)
 
 
-def read(bundle: str, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
+def read(bundle: str, features: Features, compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
     """The plan for the bundle at this path; `compile_filter` turns `linux.seccomp` into BPF.
 
-    Raises InvalidError for a configuration that is none, UnsupportedError for what this runtime cannot honour.
+    Raises InvalidError for a configuration that is none, UnsupportedError for what is not among the features.
     """
-    path, config = _load(bundle)
-    with _fitting(path):
-        return _plan(bundle, config, compile_filter)
+    config = bundles.read(bundle)
+    bundles.refuse(config, features, "native")
+    return _plan(bundle, config, compile_filter)
 
 
 def read_exec(
     bundle: str, process: dict[str, Any], compile_filter: Callable[[dict[str, Any]], bytes]
 ) -> tuple[Program, str]:
     """One more program for the container of this bundle, under its seccomp policy; and the cgroup it belongs to."""
-    path, config = _load(bundle)
-    with _fitting(path):
-        shape.check(process, shape.CONFIG["process"], "process")
-        linux = config.get("linux", {})
-        return _program(process, linux.get("seccomp"), compile_filter), linux.get("cgroupsPath", "")
-
-
-def _load(bundle: str) -> tuple[str, dict[str, Any]]:
-    path = f"{bundle}/config.json"
-    try:
-        with open(path, "rb") as file:
-            config = json.load(file)
-    except OSError as error:
-        raise HostError.of("read", path, error) from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidError(f"{path} is not json: {error}") from None
-    try:
-        shape.check(config)
-    except InvalidError as error:
-        raise InvalidError(f"{path}: {error}") from None
-    return path, config
-
-
-@contextmanager
-def _fitting(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidError(f"{path} does not fit the runtime specification: {type(error).__name__} {error}") from None
+    linux = bundles.read(bundle).get("linux", {})
+    bundles.check_process(process)
+    return _program(process, linux.get("seccomp"), compile_filter), linux.get("cgroupsPath", "")
 
 
 def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[str, Any]], bytes]) -> Plan:
     process, linux = config["process"], config.get("linux", {})
-    for key in ("intelRdt", "personality", "mountLabel", "timeOffsets"):
-        if linux.get(key):
-            raise UnsupportedError(f"native runtime: linux.{key} is not supported")
     joins, flags = _namespaces(linux.get("namespaces", []))
-    own_uts = any(flag == syscalls.CLONE_NEWUTS for flag, _ in joins) or flags & syscalls.CLONE_NEWUTS
-    for key in ("hostname", "domainname"):
-        if config.get(key) and not own_uts:
-            raise InvalidError(f"{key} is set, but without an uts namespace it would be the host's")
     root = config["root"]["path"]
     return Plan(
         root=root if root.startswith("/") else f"{bundle}/{root}",
@@ -182,22 +143,15 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         hostname=config.get("hostname", ""),
         domainname=config.get("domainname", ""),
         cgroup=linux.get("cgroupsPath", ""),
-        hooks=_hooks(config.get("hooks") or {}),
+        hooks=_hooks(config.get("hooks", {})),
         program=_program(process, linux.get("seccomp"), compile_filter),
-        init=config.get("annotations", {}).get(INIT_ANNOTATION) == "true",
+        init=config.get("annotations", {}).get(bundles.INIT_ANNOTATION) == "true",
     )
 
 
 def _program(
     process: dict[str, Any], seccomp: dict[str, Any] | None, compile_filter: Callable[[dict[str, Any]], bytes]
 ) -> Program:
-    for key in ("apparmorProfile", "selinuxLabel"):
-        if process.get(key):
-            raise UnsupportedError(f"native runtime: process.{key} is not supported")
-    if not process["args"]:
-        raise InvalidError("process.args is empty, there is no program to run")
-    if not process["cwd"].startswith("/"):
-        raise InvalidError(f"process.cwd {process['cwd']!r} is not an absolute path")
     return Program(
         argv=tuple(arg.encode("utf-8", "surrogateescape") for arg in process["args"]),
         env=_environment(process.get("env", [])),
@@ -210,15 +164,11 @@ def _program(
 def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[tuple[int, str], ...], int]:
     joins, flags = [], 0
     for entry in entries:
-        if entry["type"] not in syscalls.NAMESPACES:
-            raise UnsupportedError(f"native runtime: unknown namespace {entry['type']!r}")
         flag = syscalls.NAMESPACES[entry["type"]][0]
         if entry.get("path"):
             joins.append((flag, entry["path"]))
         else:
             flags |= flag
-    if not flags & syscalls.CLONE_NEWNS:
-        raise UnsupportedError("native runtime: a mount namespace of its own is required")
     # The user namespace first: it gives the right to join the others.
     return tuple(sorted(joins, key=lambda join: join[0] != syscalls.CLONE_NEWUSER)), flags
 
@@ -248,8 +198,6 @@ def _device(data: dict[str, Any]) -> Device:
     import stat
 
     kinds = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-    if data["type"] not in kinds:
-        raise InvalidError(f"device {data['path']}: unknown type {data['type']!r}")
     return Device(
         path=data["path"],
         mode=kinds[data["type"]] | data.get("fileMode", 0o666) & 0o7777,
@@ -260,15 +208,10 @@ def _device(data: dict[str, Any]) -> Device:
 
 
 def _hooks(data: dict[str, Any]) -> dict[str, tuple[Hook, ...]]:
-    for kind in data:
-        if kind not in HOOK_KINDS:
-            raise InvalidError(f"unknown OCI hook kind {kind!r}, known are {', '.join(HOOK_KINDS)}")
     return {kind: tuple(_hook(hook) for hook in hooks) for kind, hooks in data.items()}
 
 
 def _hook(data: dict[str, Any]) -> Hook:
-    if not data["path"].startswith("/"):
-        raise InvalidError(f"OCI hook {data['path']!r}: the path must be absolute")
     return Hook(
         data["path"], tuple(data.get("args") or [data["path"]]), tuple(data.get("env", ())), data.get("timeout")
     )
@@ -284,21 +227,15 @@ def _credentials(
 ) -> Credentials:
     import resource
 
-    user, sets = process.get("user", {}), process.get("capabilities") or {}
-    unknown = [name for names in sets.values() for name in names if name not in capabilities.NUMBERS]
-    if unknown:
-        raise InvalidError(f"unknown capability {unknown[0]!r}")
+    user, sets = process.get("user", {}), process.get("capabilities", {})
     masks = {
         key: capabilities.mask(sets.get(key, ()))
         for key in ("bounding", "permitted", "effective", "inheritable", "ambient")
     }
     rlimits = []
     for limit in process.get("rlimits", []):
-        number = getattr(resource, limit["type"], None)
-        if not limit["type"].startswith("RLIMIT_") or number is None:
-            raise InvalidError(f"unknown rlimit {limit['type']!r}")
         soft, hard = (-1 if value >= 2**63 else value for value in (limit["soft"], limit["hard"]))
-        rlimits.append((number, soft, hard))
+        rlimits.append((getattr(resource, limit["type"]), soft, hard))
     gid = user.get("gid", 0)
     return Credentials(
         uid=user.get("uid", 0),

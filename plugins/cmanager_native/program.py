@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import signal
 import socket
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -38,14 +37,6 @@ class Doing:
 
     def __str__(self) -> str:
         return f"cannot {self.step}{self.path and ' ' + self.path}"
-
-
-def reset_signals() -> None:
-    """Python ignores SIGPIPE and the supervisor more: ignored signals and the mask would survive exec (execve(2))."""
-    for number in signal.valid_signals():
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def keep_only(parent: socket.socket) -> socket.socket:

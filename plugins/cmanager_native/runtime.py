@@ -25,7 +25,7 @@ from .seccomp import compile_filter
 
 _OPTIONS = (
     *("init", "seccomp", "capabilities", "no_new_privileges", "rlimits", "sysctl", "masked_paths"),
-    *("userns", "devices", "hooks", "user", "network", "terminal"),
+    *("userns", "devices", "hooks", "user", "network", "terminal", "exact_environment"),
 )
 _NS_GET_NSTYPE = 0xB703
 
@@ -63,7 +63,7 @@ class Native:
         """See `cmanager.seams.Runtime.create`."""
         if bundle.id in self._created:
             raise ConflictError(f"container {bundle.id[:12]} was created already")
-        planned = plan.read(bundle.path, self._compile)
+        planned = plan.read(bundle.path, self.features(), self._compile)
         hierarchies = cgroups.hierarchies()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         state = _state(bundle, "creating", 0)
@@ -86,7 +86,7 @@ class Native:
             raise
         return pid
 
-    def start(self, id: str) -> None:
+    def start(self, id: str) -> int:
         """See `cmanager.seams.Runtime.start`."""
         created = self._known(id)
         channel = created.channel
@@ -104,6 +104,7 @@ class Native:
             self.delete(id)
             raise failure(answer)
         hooks.run(created.plan.hooks.get("poststart", ()), _state(created.bundle, "running", created.pid))
+        return created.pid
 
     def wait(self, id: str) -> int:
         """See `cmanager.seams.Runtime.wait`."""

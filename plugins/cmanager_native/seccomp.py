@@ -13,8 +13,7 @@ from typing import Any
 
 from cmanager.errors import InvalidError, UnsupportedError
 from cmanager.linux import files
-
-from . import shape
+from cmanager.model import bundle
 
 _CTL_OPTIMIZE = 8  # libseccomp 2.5: 2 asks for a binary tree instead of a list
 #: Newer than the oldest libseccomp in use; since Linux 5.1 a number is the same on every architecture.
@@ -60,7 +59,7 @@ def compile_filter(policy: dict[str, Any], cache_dir: str | None) -> bytes:
                 return file.read()
         except FileNotFoundError:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    shape.check(policy, shape.SECCOMP, "linux.seccomp")
+    bundle.check_filter(policy)
     program = _compile(policy)
     if path:
         files.write_atomic(path, program)

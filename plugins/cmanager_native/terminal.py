@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import array
 import errno
 import fcntl
 import os
-import socket
 import stat
 import termios
 
@@ -27,14 +25,6 @@ def open_pair(root: int) -> tuple[int, int]:
         os.close(master)
         raise
     return master, peer
-
-
-def send(console: int, master: int) -> None:
-    """Hand the master over as SCM_RIGHTS and close it here."""
-    with socket.socket(fileno=os.dup(console)) as channel:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [master]))]
-        channel.sendmsg([b"terminal"], rights)
-    os.close(master)
 
 
 def control(peer: int) -> None:

@@ -48,7 +48,9 @@ class Chroot:
         self._made: dict[str, _Made] = {}
 
     def features(self) -> Features:
-        return Features(("mount",), ("user",), notes=("the host's processes and networks are seen from inside",))
+        return Features(
+            ("mount",), ("user", "exact_environment"), notes=("the host's processes and networks are seen from inside",)
+        )
 
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         if bundle.id in self._made:
@@ -64,7 +66,7 @@ class Chroot:
         self._expect(bundle.id, ours, _READY)
         return pid
 
-    def start(self, id: str) -> None:
+    def start(self, id: str) -> int:
         made = self._known(id)
         if made.channel is None:
             raise ConflictError(f"container {id[:12]} was started already")
@@ -76,6 +78,7 @@ class Chroot:
                 self.delete(id)
                 raise CmanagerError(f"container {id[:12]} died before its start") from None
             self._expect(id, channel, b"")
+        return made.pid
 
     def wait(self, id: str) -> int:
         made = self._known(id)

@@ -137,7 +137,8 @@ class Box:
 
     def start(self) -> None:
         """Execute the program."""
-        self.runtime.start(self.id)
+        self.pid = self.runtime.start(self.id)
+        self._init = Process.of(self.pid)
 
     def begin(self, *args: str, **change: Any) -> None:
         """Create and start; the program runs afterwards."""

@@ -13,6 +13,7 @@ from ...errors import CmanagerError, CommandError, ConflictError, NotFoundError
 from ...linux import syscalls
 from ...linux.process import Process
 from ...model import Features
+from ...model.runtime import OPTIONS
 from ...seams import Runtime
 from .base import Base
 from .box import Box, traces
@@ -36,6 +37,7 @@ class LifecycleSuite(Base):
         assert traces() == before
         assert isinstance(found, Features)
         assert set(found.namespaces) <= set(syscalls.NAMESPACES)
+        assert set(found.options) <= set(OPTIONS)
         assert len(set(found.options)) == len(found.options)
 
     @pytest.mark.parametrize("code", [0, 1, 42, 255])
@@ -126,11 +128,10 @@ class LifecycleSuite(Base):
             (["text"], 126),
         ],
     )
-    def test_what_cannot_be_executed_is_an_error_of_start(self, box: Box, args: list[str], code: int) -> None:
+    def test_what_cannot_be_executed_is_an_error_of_create_or_start(self, box: Box, args: list[str], code: int) -> None:
         before = traces()
-        box.create(box.config(*args))
         with pytest.raises(CommandError) as raised:
-            box.start()
+            box.begin(*args)
         assert raised.value.exit_code == code, raised.value
         assert args[0] in str(raised.value)
         box.delete()

@@ -1,6 +1,6 @@
-"""The shape of config.json (runtime-spec config.md, config-linux.md): types and ranges of what this runtime uses.
+"""The shape of config.json (runtime-spec config.md, config-linux.md): types and ranges of what the runtimes use.
 
-Checked before the plan is made, so that the child only meets values that the kernel can be given.
+Checked before anything is made, so that whoever carries it out only meets values that the kernel can be given.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from cmanager.errors import InvalidError
+from ...errors import InvalidError
 
 
 @frozen
@@ -74,7 +74,7 @@ CONFIG: dict[str, Any] = {
     },
 }
 
-#: `linux.seccomp`, checked only where it is compiled: most starts find it compiled.
+#: `linux.seccomp`, checked only where it is used: see `sense.check_filter`.
 SECCOMP: dict[str, Any] = {
     "defaultAction": str,
     "defaultErrnoRet": _U32,

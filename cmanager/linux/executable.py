@@ -1,0 +1,116 @@
+"""Whether a program can be executed in a container, found out before a tool is asked that would not say why not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from attrs import frozen
+
+from ..errors import CmanagerError, CommandError
+from . import inroot, mounts
+from .mounts import Mount
+
+_HEAD = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)
+
+
+@frozen
+class Identity:
+    """Who executes, and from where. groups: supplementary; cwd, path: the directory and PATH of the program."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    cwd: str = "/"
+    path: str = ""
+
+
+def check(root: str, given: Iterable[Mount], name: str, who: Identity) -> None:
+    """Return when execve(2) of `name` would work in the root file system at `root`, by the rules of execvp(3).
+
+    given: what is mounted in it; only bind mounts and tmpfs are looked at. It is tried in a forked process, in the
+    mounts of the container and as its user. Raises CommandError: 127 when the program is not found, 126 when it is
+    and cannot be executed; CmanagerError when a mount or the working directory fails. For a single-threaded caller.
+    """
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _look(root, given, name, who, write)
+    os.close(write)
+    with os.fdopen(read, "rb") as report:
+        code, _, text = report.read().decode("utf-8", "replace").partition(" ")
+    os.waitpid(pid, 0)
+    if code in ("126", "127"):
+        raise CommandError(text, int(code))
+    if code != "0":
+        raise CmanagerError(text or f"the look-up of {name!r} was killed")
+
+
+def _look(root: str, given: Iterable[Mount], name: str, who: Identity, report: int) -> NoReturn:
+    doing = f"open the root file system {root}"
+    try:
+        mounts.make_private_namespace()
+        top = inroot.open_root(root)
+        for mount in given:
+            if mount.is_bind or mount.type == "tmpfs":
+                doing = f"mount {mount.type} at {mount.target}"
+                mounts.make(mount, top)
+        os.fchdir(top)
+        os.chroot(".")
+        doing = f"change directory to {who.cwd}"
+        os.setgroups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(who.uid, who.uid, who.uid)
+        os.chdir(who.cwd)
+        os.write(report, _verdict(name, who.path).encode())
+    except OSError as error:
+        said = error.strerror or str(error)
+        os.write(report, f"125 cannot {doing}: {said[:1].lower()}{said[1:]} (errno {error.errno})".encode())
+    except BaseException as error:
+        os.write(report, f"125 cannot {doing}: {type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(0)
+
+
+def _verdict(name: str, path: str) -> str:
+    candidates = [name] if "/" in name else [f"{directory or '.'}/{name}" for directory in path.split(":")]
+    found = 0
+    for candidate in candidates:
+        number = _errno_of(candidate)
+        if not number:
+            return "0 "
+        if number not in (errno.ENOENT, errno.ENOTDIR):
+            found = found or number
+    if not found:
+        where = "no such file" if "/" in name else "not found in $PATH"
+        return f"127 cannot execute {name!r}: {where} of the container"
+    return f"126 cannot execute {name!r}: {os.strerror(found).lower()} (errno {found})"
+
+
+def _errno_of(path: str, depth: int = 5) -> int:
+    """What execve(2) would say of the file at `path`, 0 when it would work."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode) or not os.access(path, os.X_OK):
+            return errno.EACCES
+        if os.statvfs(path).f_flag & os.ST_NOEXEC:
+            return errno.EACCES
+        with suppress(PermissionError), open(path, "rb") as file:  # what may be executed need not be readable
+            return _errno_of_content(file.read(_HEAD), depth)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def _errno_of_content(head: bytes, depth: int) -> int:
+    if head.startswith(b"\x7fELF"):
+        return 0
+    if not head.startswith(b"#!"):
+        return errno.ENOEXEC
+    words: Sequence[bytes] = head[2:].split(b"\n", 1)[0].split()
+    if not words:
+        return errno.ENOEXEC
+    return errno.ELOOP if depth == 0 else _errno_of(os.fsdecode(words[0]), depth - 1)
