@@ -56,7 +56,8 @@ def _look(root: str, given: Iterable[Mount], name: str, who: Identity, report: i
         mounts.make_private_namespace()
         top = inroot.open_root(root)
         for mount in given:
-            if mount.is_bind or mount.type == "tmpfs":
+            # A bind's mount point is made, as the runtime would; runc 1.1 takes a tmpfs's mode from one that is there.
+            if mount.is_bind or (mount.type == "tmpfs" and inroot.exists(top, mount.target)):
                 doing = f"mount {mount.type} at {mount.target}"
                 mounts.make(mount, top)
         os.fchdir(top)

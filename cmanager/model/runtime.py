@@ -35,7 +35,7 @@ class Stdio:
 #: What `Features.options` may hold; see `cmanager.seams.Runtime.features`.
 OPTIONS = (
     *("capabilities", "devices", "exact_environment", "hooks", "init", "masked_paths", "network", "no_new_privileges"),
-    *("rlimits", "seccomp", "sysctl", "terminal", "user", "userns"),
+    *("poststart", "rlimits", "seccomp", "sysctl", "terminal", "user", "userns"),
 )
 
 

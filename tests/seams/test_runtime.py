@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from cmanager.linux import cgroups
 from cmanager.model import Context
 from cmanager.seams import Runtime
 from cmanager.testing.runtime import RuntimeSuite
 from cmanager_native import cmanager_runtimes
+from cmanager_oci import cmanager_runtimes as oci_runtimes
 
 from ..e2e.conftest import registry
 from .chroot_runtime import Chroot
@@ -54,6 +57,28 @@ class TestNative(OnBusybox):
         context = Context(state_dir=str(directory), run_dir=str(directory), root=str(directory), shipped="")
         made: Runtime = cmanager_runtimes()[0].factory(context, None)
         return made
+
+
+def _command(name: str, directory: Path) -> Runtime:
+    if not shutil.which(name):
+        pytest.skip(f"{name} is not installed")
+    provider = next(p for p in oci_runtimes() if p.name == name)
+    context = Context(f"{directory}/state", f"{directory}/run", str(directory), shipped="", name=name)
+    assert provider.options is not None, "it has some"
+    made: Runtime = provider.factory(context, provider.options())
+    return made
+
+
+class TestRunc(OnBusybox):
+    def make(self, directory: Path) -> Runtime:
+        return _command("runc", directory)
+
+
+class TestCrun(OnBusybox):
+    def make(self, directory: Path) -> Runtime:
+        if any(hierarchy.version == 1 for hierarchy in cgroups.hierarchies()):
+            pytest.skip("crun needs pure cgroup v2, and the controllers are in v1 here")
+        return _command("crun", directory)
 
 
 class TestChroot(OnBusybox):

@@ -38,8 +38,9 @@ def asked(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         above, _, key = field.partition(".")
         if config.get(above, {}).get(key):
             yield option, field
-    if any(config.get("hooks", {}).values()):
-        yield "hooks", "hooks"
+    for kind, hooks in config.get("hooks", {}).items():
+        if hooks:
+            yield "poststart" if kind == "poststart" else "hooks", f"hooks.{kind}"
     user = config["process"].get("user", {})
     if user.get("uid") or user.get("gid") or user.get("additionalGids"):
         yield "user", "process.user"

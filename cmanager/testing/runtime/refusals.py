@@ -24,6 +24,7 @@ _ASKING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("masked_paths", {"linux": {"readonlyPaths": ["/data"]}}),
     ("devices", {"linux": {"devices": [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 5}]}}),
     ("hooks", {"hooks": {"createRuntime": [{"path": "/bin/true"}]}}),
+    ("poststart", {"hooks": {"poststart": [{"path": "/bin/true"}]}}),
     ("user", {"process": {"user": {"uid": 1000, "gid": 1000}}}),
     ("terminal", {"process": {"terminal": True}}),
     ("init", {"annotations": {"dev.cmanager.init": "true"}}),
@@ -101,7 +102,10 @@ class RefusalSuite(Base):
     def test_every_namespace_it_does_not_announce_is_refused(self, box: Box) -> None:
         for kind in syscalls.NAMESPACES:
             if kind not in box.features.namespaces:
-                given = {"namespaces": box.namespaces({"type": kind})}
+                given: dict[str, Any] = {"namespaces": box.namespaces({"type": kind})}
+                if kind == "user":
+                    maps = [{"containerID": 0, "hostID": 100_000, "size": 65536}]
+                    given |= {"uidMappings": maps, "gidMappings": maps}
                 box.refused(box.config("touch", "/ran", linux=given), UnsupportedError)
         assert not (box.root / "ran").exists()
 
