@@ -18,11 +18,14 @@ def command(settings: Settings, template: str) -> None:
     import json
 
     from .. import __version__
+    from ..engine import abilities
     from ..linux import cgroups
+    from .output.abilities import document, lines
     from .output.gotemplate import render
     from .output.safe import printable, printable_lines
 
     engine = settings.engine()
+    runtimes = abilities.table(engine.plugins)
     states = Counter(container.status.state for container in engine.list())
     versions = sorted({hierarchy.version for hierarchy in cgroups.hierarchies()})
     facts = {
@@ -34,6 +37,7 @@ def command(settings: Settings, template: str) -> None:
         "Images": len({entry.image.id for entry in engine.image_entries()}),
         "Driver": engine.plugins.default("storage"),
         "DefaultRuntime": engine.plugins.default("runtime"),
+        "Runtimes": document(runtimes),
         "Plugins": dict(engine.plugins.config.defaults),
         "CgroupVersion": " and ".join(map(str, versions)),
         "KernelVersion": os.uname().release,
@@ -48,6 +52,11 @@ def command(settings: Settings, template: str) -> None:
         click.echo(printable_lines(render(template, facts)))
     else:
         for key, value in facts.items():
+            if key == "Runtimes":
+                click.echo(f"{key}:")
+                for line in lines(runtimes):
+                    click.echo(f"  {printable(line)}")
+                continue
             shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
             shown = ", ".join(shown) if isinstance(shown, list) else shown
             click.echo(f"{key}: {printable(str(shown))}")

@@ -19,24 +19,33 @@ def command() -> None:
 @click.pass_obj
 def _list(settings: Settings, template: str, output: str, noheading: bool) -> None:
     """List every plugin, with the reason where one does not load."""
+    from ..engine import abilities
+    from .output.abilities import lacking
     from .output.listing import print_document, print_rows
 
     in_json = typed(output, template)
-    found = settings.engine().plugins.rows()
+    plugins = settings.engine().plugins
+    found = plugins.rows()
+    able = {ability.name: ability for ability in abilities.table(plugins)}
     if in_json:
-        print_document("plugins", [row._asdict() for row in found])
+        lacks = {name: list(ability.lacks) for name, ability in able.items()}
+        own = [{"lacks": lacks[row.name]} if row.seam == "runtime" else {} for row in found]
+        print_document("plugins", [row._asdict() | more for row, more in zip(found, own, strict=True)])
         return
     rows = [
         {
             "Seam": row.seam,
             "Name": row.name,
             "Default": "*" if row.default else "",
-            "State": row.state,
+            "State": "failed" if row.seam == "runtime" and able[row.name].error else row.state,
             "Origin": row.origin,
             "Module": row.module,
-            "Reason": row.reason,
+            "Reason": row.reason or (able[row.name].error if row.seam == "runtime" else ""),
+            "Abilities": lacking(able[row.name]) if row.seam == "runtime" and not able[row.name].error else "",
         }
         for row in found
     ]
-    headers = {key: key.upper() for key in ("Seam", "Name", "Default", "State", "Origin", "Module", "Reason")}
+    headers = {
+        key: key.upper() for key in ("Seam", "Name", "Default", "State", "Origin", "Module", "Reason", "Abilities")
+    }
     print_rows(rows, tuple(headers), headers, template, heading=not noheading)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
 
 _KINDS = {"net": "network", "ipc": "ipc", "uts": "uts"}
-_DEFAULTS = {"ipc": "private", "uts": "private", "shm_size": "64m"}
+_DEFAULTS = {"shm_size": "64m"}
 
 
 def shared(text: str) -> tuple[str, ...]:

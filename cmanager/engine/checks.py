@@ -11,23 +11,16 @@ import attrs
 
 from ..errors import InvalidError, NotFoundError, UnsupportedError
 from ..linux import capabilities
-from ..model.container import Namespaces, RunRequest, Ulimit
+from ..model.container import RunRequest, Ulimit
 from ..model.limits import DeviceRule, Limits
 from ..model.runtime import Features
 from ..oci import defaults, devices, security, signals
 from ..supervisor import etc
+from . import abilities
 
 #: Podman's default; a fork bomb in one container must not stop the host (row D-17).
 DEFAULT_PIDS = 2048
 
-_NAMESPACE_FLAGS = {
-    "pid": "--pid",
-    "ipc": "--ipc",
-    "uts": "--uts",
-    "cgroup": "--cgroupns",
-    "user": "--userns",
-    "time": "--timens",
-}
 #: Files of /proc that may be covered, as lxcfs does; over anything else there a mount would lie to the manager (runc).
 _COVERABLE = {
     f"/proc/{name}"
@@ -40,8 +33,9 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
 
     Raises InvalidError or UnsupportedError for anything that could only fail later; changes nothing.
     """
+    _check_modes(request)
+    request, fitted = abilities.fit(request, features)
     _check_words(request)
-    _check_features(request, features)
     _check_sources(request)
     etc.check(request.dns, request.add_hosts, request.dns_search, request.dns_options)
     if request.no_hosts and request.add_hosts:
@@ -60,7 +54,16 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
     if limits.pids is None:
         limits = _default_pids(limits, limiter)
     ulimits, warnings = _clamp(request.ulimits)
-    return attrs.evolve(request, limits=limits, ulimits=ulimits), warnings
+    return attrs.evolve(request, limits=limits, ulimits=ulimits), (*fitted, *warnings)
+
+
+def _check_modes(request: RunRequest) -> None:
+    for kind, flag in abilities.NAMESPACE_FLAGS.items():
+        mode = getattr(request.namespaces, kind)
+        special = ("host", "auto") if kind == "user" else ("host", "private")
+        word, _, rest = mode.partition(":")
+        if mode and mode not in special and not (word in ("container", "ns") and rest):
+            raise InvalidError(f"invalid {flag} {mode!r}, expected {', '.join(special)}, container:NAME or ns:PATH")
 
 
 def _check_words(request: RunRequest) -> None:
@@ -69,13 +72,8 @@ def _check_words(request: RunRequest) -> None:
     if request.stop_signal:
         signals.number_of(request.stop_signal)
     check_hostname(request.hostname)
-    for field in attrs.fields(Namespaces):
-        mode = getattr(request.namespaces, field.name)
-        special = ("host", "auto") if field.name == "user" else ("host", "private")
-        word, _, rest = mode.partition(":")
-        if mode not in special and not (word in ("container", "ns") and rest):
-            expected = f"expected {', '.join(special)}, container:NAME or ns:PATH"
-            raise InvalidError(f"invalid {_NAMESPACE_FLAGS[field.name]} {mode!r}, {expected}")
+    if request.hostname and request.namespaces.uts != "private" and not request.shares("uts"):
+        raise InvalidError("--hostname needs a uts namespace of its own")
     domain = request.domainname
     if domain and (len(domain) > 64 or not all(c.isascii() and (c.isalnum() or c in "-.") for c in domain)):
         raise InvalidError(f"invalid --domainname {domain!r}, allowed are 1 to 64 of [a-zA-Z0-9-.]")
@@ -122,25 +120,6 @@ def check_targets(targets: list[str]) -> None:
         if plain in seen:
             raise InvalidError(f"two mounts at {plain}, give one")
         seen.add(plain)
-
-
-def _check_features(request: RunRequest, features: Features) -> None:
-    wanted = {
-        "--tty": (request.tty, "terminal"),
-        "--init": (request.init, "init"),
-        "--sysctl": (request.sysctls, "sysctl"),
-        "--domainname": (request.domainname, "sysctl"),
-        "--ulimit": (request.ulimits, "rlimits"),
-        "--device": (request.devices, "devices"),
-        "--userns": (request.namespaces.user != "host", "userns"),
-    }
-    for flag, (asked, option) in wanted.items():
-        if asked and option not in features.options:
-            raise UnsupportedError(f"runtime {request.runtime} cannot honour {flag}")
-    for field in attrs.fields(Namespaces):
-        asked = getattr(request.namespaces, field.name) != "host"
-        if asked and field.name not in features.namespaces:
-            raise UnsupportedError(f"runtime {request.runtime} has no {field.name} namespace on this host")
 
 
 def _check_sources(request: RunRequest) -> None:

@@ -18,7 +18,7 @@ from ..model.names import check_name, new_id, new_name
 from ..oci import health, signals, spec
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
-from . import addresses, checks, ports, userns
+from . import abilities, addresses, checks, ports, userns
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -105,15 +105,17 @@ class Creating:
 
     def providers(self, request: RunRequest) -> Providers:
         """Who fills each seam for this request."""
+        runtime = request.runtime or self._engine.plugins.default("runtime")
         network = request.network
         if not network or network.startswith(("container:", "ns:")):
-            network = self._engine.plugins.default("network")
+            features = self._engine.plugins.get("runtime", runtime).features()
+            network = abilities.network(features, self._engine.plugins.default("network"))
         return Providers(
             image=self._engine.plugins.default("image"),
             storage=self._engine.plugins.default("storage"),
             network=network,
             limiter=self._engine.plugins.default("limiter"),
-            runtime=request.runtime or self._engine.plugins.default("runtime"),
+            runtime=runtime,
         )
 
     def pull(self, images: Any, name: str, progress: Progress) -> Image:

@@ -42,14 +42,14 @@ def admitted(request: RunRequest, pod: Pod) -> RunRequest:
         "--dns": ("network", request.dns),
         "--add-host": ("network", request.add_hosts),
         "--hostname": ("uts", request.hostname),
-        "--uts": ("uts", spaces.uts != "private"),
-        "--ipc": ("ipc", spaces.ipc != "private"),
+        "--uts": ("uts", spaces.uts),
+        "--ipc": ("ipc", spaces.ipc),
         "--shm-size": ("ipc", request.shm_size != SHM_SIZE),
     }
     for flag, (kind, given) in flags.items():
         if given and kind in share:
             raise InvalidError(f"{flag} and --pod exclude each other: the {kind} namespace belongs to pod {pod.name}")
-    if share and spaces.user != "host":
+    if share and spaces.user not in ("", "host"):
         raise InvalidError(
             f"--userns and --pod exclude each other: the {share[0]} namespace of pod {pod.name} belongs to the host's "
             "user namespace, and root of another has no power over it"

@@ -30,15 +30,16 @@ class Ulimit:
 class Namespaces:
     """How each namespace is had: "private" for a new one, "host", "container:ID" or "ns:PATH".
 
-    user: "host" (none of its own), "auto" (a range of its own) or one of the shared forms. time: "host" or "private".
+    user: "host" (none of its own), "auto" (a range of its own) or one of the shared forms. "" for the default, never in
+    a record: "private", or "host" where the runtime cannot make one; for user and time "host".
     """
 
-    pid: str = "private"
-    ipc: str = "private"
-    uts: str = "private"
-    cgroup: str = "private"
-    user: str = "host"
-    time: str = "host"
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroup: str = ""
+    user: str = ""
+    time: str = ""
 
 
 @frozen
@@ -115,7 +116,8 @@ class RunRequest:
     dns_search, dns_options: lines of resolv.conf(5); no_hosts, no_hostname: the image's own file stays; address, mac:
     fixed ones, aliases: further names on its network; oom_score_adj: -1000 to 1000, None for the manager's; timeout:
     seconds after which it is killed, 0 for never; annotations: for the runtime and its hooks; pod: its name, id or
-    "new:NAME", in a record the id; member: in a record, its place in that pod. Then `network`, `hostname`, `dns`,
+    "new:NAME", in a record the id; without: in a record, options of `Features` that the runtime lacks and the defaults
+    leave out; member: in a record, its place in that pod. Then `network`, `hostname`, `dns`,
     `add_hosts` and `shm_size` are the pod's as far as it shares them.
     """
 
@@ -174,6 +176,7 @@ class RunRequest:
     timeout: int = 0
     annotations: dict[str, str] = field(factory=dict)
     pod: str = ""
+    without: tuple[str, ...] = ()
     member: Membership | None = None
 
     def shares(self, kind: str) -> bool:

@@ -34,8 +34,8 @@ class Stdio:
 
 #: What `Features.options` may hold; see `cmanager.seams.Runtime.features`.
 OPTIONS = (
-    *("capabilities", "devices", "exact_environment", "hooks", "init", "masked_paths", "network", "no_new_privileges"),
-    *("poststart", "rlimits", "seccomp", "sysctl", "terminal", "user", "userns"),
+    *("capabilities", "cgroup_mount", "devices", "exact_environment", "hooks", "init", "masked_paths", "network"),
+    *("no_new_privileges", "poststart", "rlimits", "seccomp", "sysctl", "terminal", "user", "userns"),
 )
 
 

@@ -78,9 +78,12 @@ def _user(init: Process, text: str) -> users.User:
 
 def _grant(found: dict[str, Any], privileged: bool) -> None:
     """The container's capabilities are root's; a user's program starts without, as at the container's start."""
+    if privileged and "noNewPrivileges" in found:
+        found["noNewPrivileges"] = False
+    if "capabilities" not in found:
+        return  # its runtime gives root what root has
     bounding = found["capabilities"]["bounding"]
     if privileged:
         bounding = list(capabilities.names(capabilities.of_process()["CapBnd"]))
-        found["noNewPrivileges"] = False
     kept = bounding if found["user"]["uid"] == 0 or privileged else []
     found["capabilities"] |= {"bounding": bounding, "permitted": kept, "effective": kept}

@@ -96,11 +96,29 @@ def build(
         del config["hostname"]
     if security.seccomp is not None:
         config["linux"]["seccomp"] = security.seccomp
+    _leave_out(config, request.without)
     if around.id_map and not around.namespaces.get("user"):
         first, count = around.id_map
         mapping = [{"containerID": 0, "hostID": first, "size": count}]
         config["linux"] |= {"uidMappings": mapping, "gidMappings": mapping}
     return config
+
+
+def _leave_out(config: dict[str, Any], options: tuple[str, ...]) -> None:
+    """Take away what the defaults ask for, by the options of `Features` that stand for it."""
+    process, linux = config["process"], config["linux"]
+    for option, (table, key) in {
+        "capabilities": (process, "capabilities"),
+        "no_new_privileges": (process, "noNewPrivileges"),
+        "seccomp": (linux, "seccomp"),
+        "sysctl": (linux, "sysctl"),
+    }.items():
+        if option in options:
+            table.pop(key, None)
+    if "masked_paths" in options:
+        linux |= {"maskedPaths": [], "readonlyPaths": []}
+    if "cgroup_mount" in options:
+        config["mounts"] = [mount for mount in config["mounts"] if mount["type"] != "cgroup"]
 
 
 def environment(request: RunRequest, image: ImageConfig, user: User, hostname: str) -> list[str]:

@@ -30,6 +30,7 @@ class Runtime(Protocol):
         What every runtime honours is in no option: arguments, environment, working directory, umask, mounts, a
         read-only root, a cgroup. "masked_paths" stands for read-only paths too, "devices" for the standard nodes of
         /dev as well as `linux.devices`, "network" for joining a network namespace by its path, "userns" for id maps,
+        "cgroup_mount" for mounts of type "cgroup", which stand for those of all hierarchies,
         "poststart" for hooks of that kind at their time, "hooks" for all others.
         """
         ...

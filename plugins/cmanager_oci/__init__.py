@@ -26,7 +26,8 @@ class Options:
 
     path: of the program, by default the one of the runtime's name; arguments: given to it before each verb;
     minimum: the first version without known escapes, one for each series that is still mended ("1.3.6"); strict:
-    refuse older ones instead of warning; lacks: options of `Features` that the program ignores and does not say so.
+    refuse older ones instead of warning; lacks: options of `Features` that the program ignores and does not say so;
+    hybrid: whether it works where some controllers are in cgroup v1 and some in v2.
     """
 
     path: str = ""
@@ -34,6 +35,7 @@ class Options:
     minimum: tuple[str, ...] = ()
     strict: bool = False
     lacks: tuple[str, ...] = ()
+    hybrid: bool = True
 
 
 @frozen
@@ -52,6 +54,7 @@ class CrunOptions(Options):
     """crun's: CVE-2026-47766, CVE-2026-88264 and CVE-2026-88265 are mended from here on."""
 
     minimum: tuple[str, ...] = ("1.30",)
+    hybrid: bool = False
 
 
 def _runtime(direct: bool) -> Callable[[Context, Options], Any]:

@@ -29,7 +29,7 @@ def probed(tool: Tool, directory: str) -> Features:
         found = os.stat(tool.path)
     except OSError as error:
         raise tool.missing(error) from None
-    key = [_VERSION, tool.path, found.st_ino, found.st_size, found.st_mtime_ns, os.uname().release]
+    key = [_VERSION, list(OPTIONS), tool.path, found.st_ino, found.st_size, found.st_mtime_ns, os.uname().release]
     path = f"{directory}/features.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         with open(path, encoding="utf-8") as file:

@@ -13,7 +13,7 @@ import attrs
 from attrs import define
 
 from cmanager.errors import CmanagerError, ConflictError, InvalidError, NotFoundError, UnsupportedError
-from cmanager.linux import executable, programs
+from cmanager.linux import cgroups, executable, programs
 from cmanager.linux.mounts import Mount
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Context, Features, Stdio
@@ -54,6 +54,8 @@ class Command:
     def features(self) -> Features:
         """See `cmanager.seams.Runtime.features`; a version with known escapes is warned of."""
         found = probed(self._tool, self._state_dir)
+        if not self._options.hybrid and _is_hybrid():
+            raise UnsupportedError(f"runtime {self._name} does not work with controllers in both cgroup v1 and v2")
         options = tuple(option for option in found.options if option not in self._options.lacks)
         if is_safe(found.version, self._options.minimum):
             return attrs.evolve(found, options=options)
@@ -176,6 +178,10 @@ def _found(name: str) -> str:
         return programs.find(name)
     except FileNotFoundError:
         return name
+
+
+def _is_hybrid() -> bool:
+    return len({hierarchy.version for hierarchy in cgroups.hierarchies() if hierarchy.controllers}) > 1
 
 
 def _private(path: str, flags: int) -> int:

@@ -85,6 +85,13 @@ def test_a_third_party_provider_is_found_and_made_once(tmp_path: Path, monkeypat
     assert found.get("network", "mine") is found.get("network", "mine")
 
 
+def test_a_provider_can_be_had_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = GOOD + HOOK.replace(
+        '"mine", lambda context, options: Mine(options)', '"theirs", lambda c, o: Mine(c.name)'
+    )
+    assert plugins(tmp_path, monkeypatch, source, "broken_one:theirs [api1]").get("network", "mine").options == "mine"
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

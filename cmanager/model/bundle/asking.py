@@ -41,6 +41,8 @@ def asked(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for kind, hooks in config.get("hooks", {}).items():
         if hooks:
             yield "poststart" if kind == "poststart" else "hooks", f"hooks.{kind}"
+    if any(mount.get("type") == "cgroup" for mount in config.get("mounts", ())):
+        yield "cgroup_mount", "a mount of type cgroup"
     user = config["process"].get("user", {})
     if user.get("uid") or user.get("gid") or user.get("additionalGids"):
         yield "user", "process.user"
