@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cmanager.linux import syscalls
+from cmanager.linux import syscalls, userns
 
 from .support import Snapshot
 
@@ -48,6 +48,13 @@ def mirrors(outside: int) -> int:
     if os.environ.get("CMANAGER_TEST_OFFLINE"):
         pytest.skip("needs package mirrors, CMANAGER_TEST_OFFLINE says that there are none")
     return outside
+
+
+@pytest.fixture(scope="session")
+def user_namespaces() -> None:
+    """For tests that need one."""
+    if not userns.available():
+        pytest.skip("no user namespace can be made here: the host forbids it, or the root was changed (chroot)")
 
 
 @pytest.fixture(scope="session", autouse=True)

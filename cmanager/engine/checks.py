@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from ..errors import InvalidError, NotFoundError, UnsupportedError
-from ..linux import capabilities
+from ..linux import capabilities, userns
 from ..model.container import RunRequest, Ulimit
 from ..model.limits import DeviceRule, Limits
 from ..model.runtime import Features
@@ -74,6 +74,8 @@ def _check_words(request: RunRequest) -> None:
     check_hostname(request.hostname)
     if request.hostname and request.namespaces.uts != "private" and not request.shares("uts"):
         raise InvalidError("--hostname needs a uts namespace of its own")
+    if request.namespaces.user == "auto" and not userns.available():
+        raise UnsupportedError("--userns auto: no user namespace can be made here, see `cmanager doctor`")
     domain = request.domainname
     if domain and (len(domain) > 64 or not all(c.isascii() and (c.isalnum() or c in "-.") for c in domain)):
         raise InvalidError(f"invalid --domainname {domain!r}, allowed are 1 to 64 of [a-zA-Z0-9-.]")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from . import capabilities, cgroups, syscalls
+from . import capabilities, cgroups, syscalls, userns
 
 
 @frozen
@@ -75,8 +75,9 @@ def _namespaces() -> tuple[Finding, ...]:
         optional = {"user": "--userns auto is refused", "time": "--timens private is refused"}
         cost = optional.get(kind, f"no {kind} namespace, no container")
         found.append(_finding(f"namespace {kind}", has, "yes" if has else "no", cost, needed=kind not in optional))
-    limit = _read("/proc/sys/user/max_user_namespaces")
-    found.append(_finding("user namespaces allowed", limit not in ("", "0"), limit, "--userns auto is refused"))
+    has = userns.available()
+    shown = "yes" if has else "no: the host forbids them, or this is a changed root (chroot)"
+    found.append(_finding("user namespaces allowed", has, shown, "--userns auto is refused"))
     return tuple(found)
 
 

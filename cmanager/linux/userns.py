@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
 from . import pins, syscalls
 from .pins import unpin
 
-__all__ = ["pin", "unpin"]
+__all__ = ["available", "pin", "unpin"]
+
+
+def available() -> bool:
+    """Whether this process may make one: not where the host forbids it, nor below a changed root (unshare(2), EPERM).
+
+    It is tried, in a forked child: for a single-threaded caller.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def pin(path: str, first: int, count: int) -> None:

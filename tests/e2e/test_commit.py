@@ -191,6 +191,7 @@ def frozen(id: str) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_owners_of_a_user_namespace_are_committed_as_seen_inside(own: Cli) -> None:
     ran(own, "touch /made; chown 7:8 /made", "--userns", "auto")
     own.ok("commit", "box", "mine")

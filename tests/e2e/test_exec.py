@@ -44,6 +44,7 @@ def test_codes_streams_and_input(cli: Cli, host: str) -> None:
     assert out == data
 
 
+@pytest.mark.usefixtures("user_namespaces")
 @pytest.mark.parametrize("options", [(), ("--userns", "auto"), ("--pid", "host", "--network", "host", "--ipc", "host")])
 def test_it_lives_in_the_same_namespaces_and_cgroup(cli: Cli, options: tuple[str, ...]) -> None:
     cli.ok("run", "-d", "--name", "host", *options, "busybox", "sleep", "1000")
@@ -212,6 +213,7 @@ def test_a_program_that_writes_more_than_it_reads_never_waits_for_itself(cli: Cl
     assert bytes.fromhex(out.decode().replace("\n", "").replace(" ", "")) == data
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_a_user_may_open_the_standard_streams(cli: Cli) -> None:
     say = ("sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; cat /dev/stdin")
     for options in (("-u", "1000"), ("--userns", "auto"), ("--userns", "auto", "-u", "5")):

@@ -252,6 +252,7 @@ def test_device_nodes_come_out_only_with_archive(cli: Cli, tmp_path: Path) -> No
     assert stat.S_ISBLK((tmp_path / "whole/disk").stat().st_mode)
 
 
+@pytest.mark.usefixtures("user_namespaces")
 @pytest.mark.parametrize("storage", ["overlay", "vfs"])
 def test_a_user_namespace_maps_owners(cli: Cli, tmp_path: Path, storage: str) -> None:
     config = tmp_path / "plugins.toml"

@@ -152,6 +152,8 @@ def test_its_own_interfaces_routes_and_ports(cli: Cli) -> None:
         assert cli.inspect(name)["State"]["Running"] is True
 
 
+@pytest.mark.usefixtures("user_namespaces")
+@pytest.mark.usefixtures("user_namespaces")
 def test_before_the_map_is_written_a_process_is_65534_and_after_it_0(cli: Cli) -> None:
     ready_read, ready_write = os.pipe()
     go_read, go_write = os.pipe()
@@ -173,6 +175,7 @@ def test_before_the_map_is_written_a_process_is_65534_and_after_it_0(cli: Cli) -
     assert cli.ok("run", "--rm", "--userns", "auto", "busybox", "id", "-u") == "0"
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_a_user_namespace_maps_root_to_nobody_of_the_host(cli: Cli) -> None:
     cli.ok("run", "-d", "--name", "mapped", "--userns", "auto", "busybox", "sleep", "1000")
     pid = cli.inspect("mapped")["State"]["Pid"]
@@ -183,6 +186,7 @@ def test_a_user_namespace_maps_root_to_nobody_of_the_host(cli: Cli) -> None:
     assert cli.ok("run", "--rm", "--userns", "auto", "busybox", "sh", "-c", script).split() == ["0:0", "0:0", "0"]
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_two_user_namespaces_never_share_a_range(cli: Cli) -> None:
     starts = set()
     for name in ("left", "right", "middle"):

@@ -296,6 +296,7 @@ def test_a_part_of_a_volume(cli: Cli) -> None:
         assert missing in done.stderr
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_nothing_of_a_volume_shows_on_the_host(cli: Cli) -> None:
     before = Path("/proc/self/mountinfo").read_bytes()
     options = ("-v", "data:/data", "--mount", "source=data,target=/part,volume-subpath=.", "--userns", "auto")
@@ -446,6 +447,7 @@ def test_a_volume_over_the_root_is_refused(cli: Cli, image: str) -> None:
     assert (volumes(cli), cli.names()) == ([], [])
 
 
+@pytest.mark.usefixtures("user_namespaces")
 def test_a_user_namespace_sees_its_own_ids_and_writes_the_volumes(cli: Cli) -> None:
     options = ("--userns", "auto", "-v", "data:/srv")
     script = "stat -c '%u:%g %n' /srv /srv/file; touch /srv/new; chown 12:13 /srv/new"

@@ -86,10 +86,9 @@ def test_a_third_party_provider_is_found_and_made_once(tmp_path: Path, monkeypat
 
 
 def test_a_provider_can_be_had_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = GOOD + HOOK.replace(
-        '"mine", lambda context, options: Mine(options)', '"theirs", lambda c, o: Mine(c.name)'
-    )
-    assert plugins(tmp_path, monkeypatch, source, "broken_one:theirs [api1]").get("network", "mine").options == "mine"
+    hook = HOOK.replace('"mine"', '"theirs"').replace("Mine(options)", "Mine(context.name)")
+    found = plugins(tmp_path, monkeypatch, GOOD + hook, "broken_one:theirs [api1]")
+    assert found.get("network", "mine").options == "mine"
 
 
 @pytest.mark.parametrize(
