@@ -129,7 +129,7 @@ class Command:
     def delete(self, id: str) -> None:
         """See `cmanager.seams.Runtime.delete`. A container that only was created is killed by the program."""
         created = self._created.pop(id, None)
-        if os.path.exists(f"{self._tool.directory}/state/{id}"):
+        if self._tool.knows(id):
             self._unless_gone("delete", "--force", id)
         if created and created.code is None:
             with suppress(ProcessLookupError, ChildProcessError):

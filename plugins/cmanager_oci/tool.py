@@ -45,6 +45,12 @@ class Tool:
             with suppress(FileNotFoundError):
                 os.unlink(log)
 
+    def knows(self, id: str) -> bool:
+        """Whether it keeps state of a container; a look at its directory, where each has names that begin so."""
+        with suppress(FileNotFoundError):
+            return any(name.startswith(id) for name in os.listdir(f"{self.directory}/state"))
+        return False
+
     def says(self, *words: str) -> str:
         """What it writes for words that touch nothing, "" when it does not know them."""
         done = self._started([self.path, *words], (-1, -1, -1))
