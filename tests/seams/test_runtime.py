@@ -13,11 +13,11 @@ from cmanager.linux import cgroups
 from cmanager.model import Context
 from cmanager.seams import Runtime
 from cmanager.testing.runtime import RuntimeSuite
+from cmanager_chroot import Chroot
 from cmanager_native import cmanager_runtimes
 from cmanager_oci import cmanager_runtimes as oci_runtimes
 
 from ..e2e.conftest import registry
-from .chroot_runtime import Chroot
 
 __all__ = ["busybox", "registry"]
 
