@@ -175,10 +175,8 @@ def _steps(config: dict[str, Any], process: dict[str, Any], bundle: str) -> Iter
 
 
 def _mount(entry: dict[str, Any]) -> mounts.Mount:
-    kind, source, options = entry.get("type", "bind"), entry.get("source", ""), entry.get("options", [])
-    if kind == "cgroup":  # there is no namespace that would show others than the host's
-        kind, source, options = "bind", "/sys/fs/cgroup", ["rbind", *options]
-    return mounts.Mount(kind, source, entry["destination"], tuple(options))
+    options = tuple(entry.get("options", ()))
+    return mounts.Mount(entry.get("type", "bind"), entry.get("source", ""), entry["destination"], options)
 
 
 def _make_node(root: int, device: dict[str, Any]) -> None:
