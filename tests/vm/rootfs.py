@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).parent.parent.parent
 _SUITE, _PYTHON = "bookworm", "3.11"
 _PACKAGES = """
     linux-image-cloud-amd64 iproute2 kmod libseccomp2 mount nftables procps python3 python3-venv skopeo umoci util-linux
+    crun lxc runc systemd-container
 """.split()
 _LEFT_OUT = "doc info locale man".split()
 _SIZE = "6G"  # sparse

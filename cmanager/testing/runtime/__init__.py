@@ -13,7 +13,7 @@ What the runtime does not announce in `features` is skipped, saying so, and must
 bundle.py      a root file system and a config.json to change
 supervisor.py  the process each test runs in
 box.py         one container under test
-lifecycle.py, process.py, root.py, isolation.py, refusals.py   the tests
+lifecycle.py, process.py, root.py, isolation.py, entering.py, terminal.py, refusals.py   the tests
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from __future__ import annotations
 import pytest
 
 from .box import Box, Ended
+from .entering import ExecSuite
 from .isolation import IsolationSuite
 from .lifecycle import LifecycleSuite
 from .process import ProcessSuite
 from .refusals import RefusalSuite
 from .root import RootSuite
 from .supervisor import supervised
+from .terminal import TerminalSuite
 
 __all__ = ["Box", "Ended", "RuntimeSuite", "supervised"]
 
 
 @pytest.mark.root
-class RuntimeSuite(LifecycleSuite, ProcessSuite, RootSuite, IsolationSuite, RefusalSuite):
+class RuntimeSuite(LifecycleSuite, ProcessSuite, RootSuite, IsolationSuite, ExecSuite, TerminalSuite, RefusalSuite):
     """Subclass it and say with `make` how the runtime is made."""

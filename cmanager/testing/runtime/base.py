@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ...linux import cgroups
 from ...seams import Runtime
 from . import bundle
 from .box import Box
@@ -33,6 +35,10 @@ class Base:
         """A container that has not been made; the host sees no mount of it, during the test or after."""
         place = tmp_path / "bundles"
         place.mkdir()
-        yield Box(self.make(tmp_path / "runtime"), place, busybox)
+        box = Box(self.make(tmp_path / "runtime"), place, busybox)
+        yield box
+        # A container that names no cgroup may get one from its runtime, which then removes it.
+        made = [hierarchy.path(box.id) for hierarchy in cgroups.hierarchies()]
+        assert [path for path in made if os.path.isdir(path)] == []
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             assert [line for line in file if str(tmp_path) in line] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pytest
 from attrs import frozen
 
 from ...errors import CmanagerError
-from ...linux import mounts
+from ...linux import mounts, terminals
 from ...linux.mounts import Mount
 from ...linux.process import Process
 from ...model import Bundle, Stdio
-from ...seams import Runtime
+from ...seams import Exec, Runtime
 from . import bundle
 from .supervisor import descendants
 
@@ -89,6 +90,11 @@ class Box:
             if kind not in self.features.namespaces:
                 pytest.skip(f"the runtime does not announce {kind} namespaces")
 
+    def needs_exec(self) -> None:
+        """Skip the test unless the runtime can run one more program."""
+        if not isinstance(self.runtime, Exec):
+            pytest.skip("the runtime has no Exec")
+
     # The bundle
 
     def config(self, *args: str, **change: Any) -> dict[str, Any]:
@@ -119,19 +125,49 @@ class Box:
         self.write(config)
         return self.create_as_it_is()
 
+    def open_terminal(self, config: dict[str, Any]) -> int:
+        """Create the container with a terminal in a devpts of its own, and start it; the caller closes the master."""
+        options = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
+        devpts = bundle.mount("devpts", "devpts", "/dev/pts", *options)
+        self.write(bundle.merged(config, {"process": {"terminal": True}, "mounts": [devpts]}))
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            self.pid = self.runtime.create(Bundle(self.id, str(self.directory)), Stdio(console=theirs.fileno()))
+            self._init = Process.of(self.pid)
+            master = terminals.receive(ours)
+        self.start()
+        return master
+
+    def exec(self, *args: str, stdin: bytes = b"", **change: Any) -> Ended:
+        """One more program in the running container, to its end; `change` is laid over its process object."""
+        assert isinstance(self.runtime, Exec), "ask `needs_exec` first"
+        assert self._init, "start it first"
+        process = bundle.merged(self.config(*args)["process"], change)
+        stdio, ends = _pipes()
+        try:
+            pid = self.runtime.exec(Bundle(self.id, str(self.directory)), self._init, process, stdio)
+        except BaseException:
+            for fd in ends:
+                os.close(fd)
+            raise
+        finally:
+            for fd in (stdio.stdin, stdio.stdout, stdio.stderr):
+                os.close(fd)
+        out = pump(ends, stdin)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return Ended(code if code >= 0 else 128 - code, *out)
+
     def create_as_it_is(self) -> int:
         """Create the container from the bundle that is there, on three pipes; returns its pid."""
-        stdin, self._stdin = os.pipe()
-        self._stdout, stdout = os.pipe()
-        self._stderr, stderr = os.pipe()
+        stdio, (self._stdin, self._stdout, self._stderr) = _pipes()
         try:
-            self.pid = self.runtime.create(Bundle(self.id, str(self.directory)), Stdio(stdin, stdout, stderr))
+            self.pid = self.runtime.create(Bundle(self.id, str(self.directory)), stdio)
             self._init = Process.of(self.pid)
         except BaseException:
             self._close()
             raise
         finally:
-            for fd in (stdin, stdout, stderr):
+            for fd in (stdio.stdin, stdio.stdout, stdio.stderr):
                 os.close(fd)
         return self.pid
 
@@ -156,8 +192,9 @@ class Box:
 
     def finish(self, stdin: bytes = b"") -> Ended:
         """Feed the program, read what it writes until all have closed it, and wait for its end."""
-        out = self._pump(stdin)
-        return Ended(self.wait(), out[self._stdout], out[self._stderr])
+        out = pump((self._stdin, self._stdout, self._stderr), stdin)
+        self._stdin = self._stdout = self._stderr = -1
+        return Ended(self.wait(), *out)
 
     def wait(self) -> int:
         """The exit code."""
@@ -206,29 +243,43 @@ class Box:
             return error
         return None
 
-    def _pump(self, stdin: bytes) -> dict[int, bytes]:
-        out = {self._stdout: b"", self._stderr: b""}
-        open_ends, view = set(out), memoryview(stdin)
-        os.set_blocking(self._stdin, False)
-        while open_ends:
-            if not view and self._stdin >= 0:
-                os.close(self._stdin)
-                self._stdin = -1
-            readable, writable, _ = select.select(open_ends, [self._stdin] if view else [], [])
-            for fd in readable:
-                data = os.read(fd, 65536)
-                out[fd] += data
-                if not data:
-                    open_ends.discard(fd)
-            if writable:
-                try:
-                    view = view[os.write(self._stdin, view) :]
-                except BrokenPipeError:
-                    view = memoryview(b"")
-        return out
-
     def _close(self) -> None:
         for fd in (self._stdin, self._stdout, self._stderr):
             if fd >= 0:
                 os.close(fd)
         self._stdin = self._stdout = self._stderr = -1
+
+
+def _pipes() -> tuple[Stdio, tuple[int, int, int]]:
+    """A program's ends of three pipes, and ours."""
+    stdin, write = os.pipe()
+    out, stdout = os.pipe()
+    err, stderr = os.pipe()
+    return Stdio(stdin, stdout, stderr), (write, out, err)
+
+
+def pump(ends: tuple[int, int, int], data: bytes) -> tuple[bytes, bytes]:
+    """Feed the first, read the others until all have closed them; all three are closed. Returns what was read."""
+    stdin, *outputs = ends
+    found = dict.fromkeys(outputs, b"")
+    open_ends, view = set(outputs), memoryview(data)
+    os.set_blocking(stdin, False)
+    fed = False
+    while open_ends:
+        if not view and not fed:
+            os.close(stdin)
+            fed = True
+        readable, writable, _ = select.select(open_ends, [stdin] if view else [], [])
+        for fd in readable:
+            chunk = os.read(fd, 65536)
+            found[fd] += chunk
+            if not chunk:
+                open_ends.discard(fd)
+        if writable:
+            try:
+                view = view[os.write(stdin, view) :]
+            except BrokenPipeError:
+                view = memoryview(b"")
+    for fd in outputs if fed else ends:
+        os.close(fd)
+    return found[outputs[0]], found[outputs[1]]
