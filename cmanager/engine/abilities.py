@@ -7,7 +7,7 @@ import attrs
 from ..errors import CmanagerError, UnsupportedError
 from ..linux.syscalls import NAMESPACES
 from ..model.container import Namespaces, RunRequest
-from ..model.runtime import OPTIONS, Features
+from ..model.runtime import DEFAULT_UMASK, OPTIONS, Features
 from ..plugins import Plugins
 from ..seams import Exec
 
@@ -66,6 +66,7 @@ def _check_flags(request: RunRequest, features: Features) -> None:
         "--device": (request.devices, "devices"),
         "--userns": (request.namespaces.user not in ("", "host"), "userns"),
         "--user": (request.user, "user"),
+        "--umask": (request.umask != DEFAULT_UMASK, "umask"),
         "--group-add": (request.groups, "user"),
         "--cap-add": (request.cap_add, "capabilities"),
         "--cap-drop": (request.cap_drop, "capabilities"),
@@ -82,7 +83,7 @@ def _check_flags(request: RunRequest, features: Features) -> None:
     if request.hostname and not request.shares("uts") and "uts" not in features.namespaces:
         raise UnsupportedError(f"runtime {request.runtime} cannot honour --hostname, it makes no uts namespace")
     for kind in request.member.share if request.member else ():
-        if kind != "network" and kind not in features.namespaces:
+        if kind != "network" and not features.can_join(kind):
             raise UnsupportedError(f"runtime {request.runtime} cannot honour --pod, it joins no {kind} namespace")
 
 
@@ -92,7 +93,8 @@ def _namespaces(request: RunRequest, features: Features) -> tuple[Namespaces, li
     for kind, flag in NAMESPACE_FLAGS.items():
         mode, default = getattr(request.namespaces, kind), "host" if kind in ("user", "time") else "private"
         has = kind in features.namespaces
-        if mode not in ("", "host") and not has and kind != "user":
+        joined = mode.startswith(("container:", "ns:"))
+        if kind != "user" and mode not in ("", "host") and not (features.can_join(kind) if joined else has):
             raise UnsupportedError(f"runtime {request.runtime} cannot honour {flag} {mode}")
         if not mode and default == "private" and not has:
             left.append(kind)

@@ -7,16 +7,17 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from attrs import frozen
 
+from ..errors import CmanagerError
 from . import cgroups, syscalls
 
 #: Where tools of the system are, whatever the caller's PATH says.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_GO = b"G"
+_GO, _READY = b"G", b"R"
 
 
 @frozen
@@ -66,6 +67,9 @@ def spawn(
 class Held:
     """A program whose process is there, and which begins when it is released; parameters as those of `spawn`.
 
+    prepare: called in the child before it waits, in its own session, with its three descriptors in place. What it
+    raises is raised here, as a CmanagerError of the same text, and there is no child.
+
     pid: of the child, which the owner reaps. It ends by itself when its maker ends before `release`, or after `drop`.
     """
 
@@ -77,6 +81,7 @@ class Held:
         env: Mapping[str, str] | None = None,
         directories: Sequence[str] = (),
         keep: Sequence[int] = (),
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self._program = argv[0]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -84,8 +89,20 @@ class Held:
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
-            _become(argv, stdio, env, directories, keep, theirs)
+            _become(argv, stdio, env, directories, keep, theirs, prepare)
         theirs.close()
+        if prepare:
+            self._wait_until_prepared(ours)
+
+    def _wait_until_prepared(self, gate: socket.socket) -> None:
+        try:
+            said = gate.recv(4096)
+        except OSError:  # ECONNRESET: it was killed
+            said = b""
+        if said != _READY:
+            self.drop()
+            os.waitpid(self.pid, 0)
+            raise CmanagerError(said.decode("utf-8", "replace") or "the process was killed while it was prepared")
 
     def release(self) -> None:
         """Let it begin; returns when it has. OSError when it cannot be executed, or was killed: then it is reaped."""
@@ -145,6 +162,7 @@ def _become(
     directories: Sequence[str],
     keep: Sequence[int],
     gate: socket.socket,
+    prepare: Callable[[], None] | None = None,
 ) -> NoReturn:
     try:
         reset_signals()
@@ -153,6 +171,8 @@ def _become(
         taken = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in stdio]
         for number, fd in enumerate(taken):
             os.dup2(fd, number)
+        if prepare:
+            _prepare(prepare, gate)
         if gate.recv(1) != _GO:
             os._exit(0)
         for directory in directories:
@@ -167,3 +187,13 @@ def _become(
         gate.send(b"%d" % errno.EIO)
     finally:
         os._exit(127)
+
+
+def _prepare(prepare: Callable[[], None], gate: socket.socket) -> None:
+    try:
+        prepare()
+    except BaseException as error:
+        text = str(error) if isinstance(error, CmanagerError) else f"{type(error).__name__}: {error}"
+        gate.send(text.encode("utf-8", "replace")[:4000])
+        os._exit(127)
+    gate.send(_READY)

@@ -35,8 +35,11 @@ class Stdio:
 #: What `Features.options` may hold; see `cmanager.seams.Runtime.features`.
 OPTIONS = (
     *("capabilities", "cgroup_mount", "devices", "exact_environment", "hooks", "init", "masked_paths", "network"),
-    *("no_new_privileges", "poststart", "rlimits", "seccomp", "sysctl", "terminal", "user", "userns"),
+    *("no_new_privileges", "poststart", "rlimits", "seccomp", "sysctl", "terminal", "umask", "user", "userns"),
 )
+
+#: Of a program when nothing else is said; another one is an option.
+DEFAULT_UMASK = 0o022
 
 
 @frozen
@@ -45,7 +48,8 @@ class Features:
 
     namespaces: kinds it can make, in OCI's words; options: subset of `OPTIONS`; version: of the program behind it;
     notes: lines a person should know ("PID 1 is lxc's init"); warnings: lines that everyone is told who makes a
-    container with it.
+    container with it; joins: kinds it can join by their path, None for all that it can make ("network" and "user" are
+    among the options).
     """
 
     namespaces: tuple[str, ...]
@@ -53,3 +57,10 @@ class Features:
     version: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    joins: tuple[str, ...] | None = None
+
+    def can_join(self, kind: str) -> bool:
+        """Whether a namespace of this kind can be given by its path."""
+        if kind in ("network", "user"):
+            return {"network": "network", "user": "userns"}[kind] in self.options
+        return kind in (self.namespaces if self.joins is None else self.joins)

@@ -19,18 +19,18 @@ class Runtime(Protocol):
 
     Whatever the supervisor ignores, blocks or has open, the program begins as config.json says and no other way:
     default signal actions, nothing blocked, descriptors 0, 1 and 2 alone, the variables of `process.env` and, with
-    "exact_environment", no others, in its cgroup. Links in the root file system never lead a mount or a path of
-    config.json outside of it. What is mounted for the container is not seen by its supervisor. The annotation
+    "exact_environment", no others, in its cgroup or one below it. Links in the root file system never lead a mount or
+    a path of config.json outside of it. What is mounted for the container is not seen by its supervisor. The annotation
     `dev.cmanager.init` = "true" asks for a first process that forwards signals and reaps orphans.
     """
 
     def features(self) -> Features:
         """What this runtime can honour here, probed from the kernel or the installed program; no side effect.
 
-        What every runtime honours is in no option: arguments, environment, working directory, umask, mounts, a
-        read-only root, a cgroup. "masked_paths" stands for read-only paths too, "devices" for the standard nodes of
-        /dev as well as `linux.devices`, "network" for joining a network namespace by its path, "userns" for id maps,
-        "cgroup_mount" for mounts of type "cgroup", which stand for those of all hierarchies,
+        What every runtime honours is in no option: arguments, environment, working directory, mounts, a read-only
+        root, a cgroup. "umask" stands for another one than 022, "masked_paths" for read-only paths too, "devices" for
+        the standard nodes of /dev as well as `linux.devices`, "network" for joining a network namespace by its path,
+        "userns" for id maps, "cgroup_mount" for mounts of type "cgroup", which stand for those of all hierarchies,
         "poststart" for hooks of that kind at their time, "hooks" for all others.
         """
         ...
@@ -39,8 +39,9 @@ class Runtime(Protocol):
         """Make the container but run no user code.
 
         Returns the pid of a process whose end is the container's end, a descendant of the caller. It is alive until
-        then, and killing it kills the container. A runtime without a "created" state may do the work in `start`; then
-        this is the process that will. A terminal is sent before it returns.
+        then, or until `start` returns another in its place, and killing it kills the container. A runtime without a
+        "created" state may do the work in `start`; then this is the process that will. A terminal is sent before it
+        returns.
 
         Raises, before anything is made, InvalidError for a config.json that does not fit the specification (a host
         name without an uts namespace is one), UnsupportedError for what it asks and this runtime cannot do (whatever

@@ -22,7 +22,7 @@ from cmanager.model.bundle import read, refuse
 
 _FEATURES = Features(
     namespaces=("mount",),
-    options=("devices", "exact_environment", "no_new_privileges", "rlimits", "user"),
+    options=("devices", "exact_environment", "no_new_privileges", "rlimits", "umask", "user"),
     warnings=("runtime chroot: processes and network are the host's, and root can get out: run only what you trust",),
 )
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}

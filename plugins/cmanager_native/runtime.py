@@ -26,6 +26,7 @@ from .seccomp import compile_filter
 _OPTIONS = (
     *("init", "seccomp", "capabilities", "no_new_privileges", "rlimits", "sysctl", "masked_paths"),
     *("userns", "devices", "hooks", "poststart", "user", "network", "terminal", "cgroup_mount", "exact_environment"),
+    "umask",
 )
 _NS_GET_NSTYPE = 0xB703
 

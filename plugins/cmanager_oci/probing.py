@@ -16,7 +16,7 @@ from cmanager.model.runtime import OPTIONS
 from .tool import Tool
 
 #: Raised when what is asked changes: answers that were kept before are not used.
-_VERSION = 1
+_VERSION = 2
 #: In no runtime of this kind: an init of its own; an environment without a HOME that it adds; a user namespace, whose
 #: root may not walk to a bundle that only the host's root may see.
 _NEVER = {"init", "exact_environment", "userns"}

@@ -15,6 +15,7 @@ from cmanager.seams import Runtime
 from cmanager.testing.runtime import RuntimeSuite
 from cmanager_chroot import Chroot
 from cmanager_native import cmanager_runtimes
+from cmanager_nspawn.runtime import Nspawn
 from cmanager_oci import cmanager_runtimes as oci_runtimes
 
 from ..e2e.conftest import registry
@@ -84,3 +85,10 @@ class TestCrun(OnBusybox):
 class TestChroot(OnBusybox):
     def make(self, directory: Path) -> Runtime:
         return Chroot()
+
+
+class TestNspawn(OnBusybox):
+    def make(self, directory: Path) -> Runtime:
+        if not shutil.which("systemd-nspawn"):
+            pytest.skip("systemd-nspawn is not installed (Debian: systemd-container)")
+        return Nspawn(Context(f"{directory}/state", f"{directory}/run", str(directory), shipped=""), "systemd-nspawn")

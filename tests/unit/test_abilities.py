@@ -48,6 +48,7 @@ def test_a_network_that_nobody_named_is_the_hosts_where_none_can_be_joined() -> 
         ("--tty", {"tty": True}),
         ("--init", {"init": True}),
         ("--sysctl", {"sysctls": {"net.core.somaxconn": "1"}}),
+        ("--umask", {"umask": 0o027}),
         ("--device", {"devices": ("/dev/fuse",)}),
         ("--user", {"user": "1000"}),
         ("--group-add", {"groups": ("7",)}),
@@ -67,6 +68,13 @@ def test_what_a_person_asked_for_is_refused_naming_flag_and_runtime(flag: str, a
         fit(attrs.evolve(_PLAIN, **asked), _LEAST)
     assert flag in str(raised.value)
     fit(attrs.evolve(_PLAIN, **asked), _ALL)
+
+
+def test_a_namespace_that_it_makes_is_not_one_that_it_joins() -> None:
+    maker = attrs.evolve(_ALL, joins=("ipc",))
+    fit(attrs.evolve(_PLAIN, namespaces=Namespaces(pid="private", ipc="container:web")), maker)
+    with pytest.raises(UnsupportedError, match="runtime small cannot honour --pid container:web"):
+        fit(attrs.evolve(_PLAIN, namespaces=Namespaces(pid="container:web")), maker)
 
 
 @pytest.mark.parametrize("word", ["seccomp=unconfined", "no-new-privileges=false", "systempaths=unconfined"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import UnsupportedError
-from ..runtime import Features
+from ..runtime import DEFAULT_UMASK, Features
 
 INIT_ANNOTATION = "dev.cmanager.init"
 
@@ -46,6 +46,8 @@ def asked(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     user = config["process"].get("user", {})
     if user.get("uid") or user.get("gid") or user.get("additionalGids"):
         yield "user", "process.user"
+    if user.get("umask", DEFAULT_UMASK) != DEFAULT_UMASK:
+        yield "umask", "process.user.umask"
     if config.get("annotations", {}).get(INIT_ANNOTATION) == "true":
         yield "init", f"annotation {INIT_ANNOTATION}"
 
@@ -62,10 +64,7 @@ def refuse(config: dict[str, Any], features: Features, name: str) -> None:
     for entry in config.get("linux", {}).get("namespaces", ()):
         kind, path = entry["type"], entry.get("path")
         made[kind] = path
-        if path and kind in ("network", "user"):
-            known = {"network": "network", "user": "userns"}[kind] in features.options
-        else:
-            known = kind in features.namespaces
+        known = features.can_join(kind) if path else kind in features.namespaces
         if not known:
             raise UnsupportedError(f"runtime {name} cannot {'join' if path else 'make'} a namespace of type {kind!r}")
     if made.get("mount", "none"):

@@ -95,6 +95,12 @@ class Box:
         if not isinstance(self.runtime, Exec):
             pytest.skip("the runtime has no Exec")
 
+    def needs_joining(self, kind: str) -> None:
+        """Skip the test unless the runtime announces that it can join a namespace of this kind."""
+        self.needs_namespaces(kind)
+        if not self.features.can_join(kind):
+            pytest.skip(f"the runtime does not announce that it joins {kind} namespaces")
+
     # The bundle
 
     def config(self, *args: str, **change: Any) -> dict[str, Any]:

@@ -62,10 +62,15 @@ class LifecycleSuite(Base):
         assert traces()["processes"] == {}
 
     def test_the_pid_is_alive_from_create_to_the_programs_end(self, box: Box) -> None:
+        """Between the two `start` may name another."""
         pid = box.create(box.config("sh", "-c", "read line"))
         assert pid in descendants(), "neither a child of the supervisor nor one that it adopted"
         pidfd = os.pidfd_open(pid)
+        assert not select.select([pidfd], [], [], 0.2)[0]
+        os.close(pidfd)
         box.start()
+        assert box.pid in descendants()
+        pidfd = os.pidfd_open(box.pid)
         assert not select.select([pidfd], [], [], 0.2)[0]
         box.finish(b"go\n")
         assert select.select([pidfd], [], [], 5)[0]

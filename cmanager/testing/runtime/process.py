@@ -52,6 +52,10 @@ class ProcessSuite(Base):
         box.refused(box.config("pwd", process={"cwd": "/no/such"}), at_start=True)
 
     def test_the_umask(self, box: Box) -> None:
+        assert box.sh("umask") == "0022"
+
+    def test_an_umask_of_ones_own(self, box: Box) -> None:
+        box.needs("umask")
         assert box.sh("umask", process={"user": {"umask": 0o027}}) == "0027"
 
     def test_stdin_arrives_byte_for_byte(self, box: Box) -> None:

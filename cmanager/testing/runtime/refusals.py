@@ -26,6 +26,7 @@ _ASKING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("hooks", {"hooks": {"createRuntime": [{"path": "/bin/true"}]}}),
     ("poststart", {"hooks": {"poststart": [{"path": "/bin/true"}]}}),
     ("user", {"process": {"user": {"uid": 1000, "gid": 1000}}}),
+    ("umask", {"process": {"user": {"umask": 0o027}}}),
     ("terminal", {"process": {"terminal": True}}),
     ("init", {"annotations": {"dev.cmanager.init": "true"}}),
 )

@@ -17,7 +17,8 @@ class RootSuite(Base):
     def test_the_root_is_the_bundles(self, box: Box) -> None:
         listed = set(box.sh("ls /; touch /made").split())
         assert {"bin", "data", "etc", "proc"} <= listed
-        assert listed <= {"bin", "data", "dev", "etc", "proc", "sys", "tmp"}
+        # A runtime may add the directories that it puts things into.
+        assert listed <= {"bin", "data", "dev", "etc", "proc", "sys", "tmp", *("root", "run", "usr", "var")}
         assert (box.root / "made").exists()
 
     def test_nothing_of_the_host_is_seen_above_the_root(self, box: Box) -> None:
@@ -100,6 +101,16 @@ class RootSuite(Base):
         box.needs("masked_paths", "devices")
         masked = {"maskedPaths": ["/data", "/etc/motd", "/no/such"]}
         assert box.sh("ls /data; cat /etc/motd; echo end", linux=masked) == "end"
+
+    def test_what_the_core_covers_in_proc_is_covered(self, box: Box) -> None:
+        box.needs("masked_paths", "devices")
+        box.needs_namespaces("pid")
+        masked = ["/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/no/such"]
+        fixed = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+        look = f"for p in {' '.join(masked)}; do test -d $p && ls $p; test -f $p && cat $p; done"
+        write = "echo 7 >/proc/sys/kernel/panic || echo refused; echo h >/proc/sysrq-trigger || echo refused"
+        shown = box.sh(f"{look}; {write}", linux={"maskedPaths": masked, "readonlyPaths": fixed})
+        assert shown.split() == ["refused", "refused"]
 
     def test_readonly_paths_are_read_only(self, box: Box) -> None:
         box.needs("masked_paths")
