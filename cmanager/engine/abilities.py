@@ -7,6 +7,7 @@ import attrs
 from ..errors import CmanagerError, UnsupportedError
 from ..linux.syscalls import NAMESPACES
 from ..model.container import Namespaces, RunRequest
+from ..model.pod import SHM_SIZE
 from ..model.runtime import DEFAULT_UMASK, OPTIONS, Features
 from ..plugins import Plugins
 from ..seams import Exec
@@ -82,6 +83,8 @@ def _check_flags(request: RunRequest, features: Features) -> None:
             raise UnsupportedError(f"runtime {request.runtime} cannot honour {flag}")
     if request.hostname and not request.shares("uts") and "uts" not in features.namespaces:
         raise UnsupportedError(f"runtime {request.runtime} cannot honour --hostname, it makes no uts namespace")
+    if request.shm_size != SHM_SIZE and not request.shares("ipc") and "ipc" not in features.namespaces:
+        raise UnsupportedError(f"runtime {request.runtime} cannot honour --shm-size, it makes no ipc namespace")
     for kind in request.member.share if request.member else ():
         if kind != "network" and not features.can_join(kind):
             raise UnsupportedError(f"runtime {request.runtime} cannot honour --pod, it joins no {kind} namespace")

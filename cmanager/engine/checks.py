@@ -13,6 +13,7 @@ from ..errors import InvalidError, NotFoundError, UnsupportedError
 from ..linux import capabilities, userns
 from ..model.container import RunRequest, Ulimit
 from ..model.limits import DeviceRule, Limits
+from ..model.pod import SHM_SIZE
 from ..model.runtime import Features
 from ..oci import defaults, devices, security, signals
 from ..supervisor import etc
@@ -74,6 +75,8 @@ def _check_words(request: RunRequest) -> None:
     check_hostname(request.hostname)
     if request.hostname and request.namespaces.uts != "private" and not request.shares("uts"):
         raise InvalidError("--hostname needs a uts namespace of its own")
+    if request.shm_size != SHM_SIZE and request.namespaces.ipc != "private" and not request.shares("ipc"):
+        raise InvalidError("--shm-size needs an ipc namespace of its own")
     if request.namespaces.user == "auto" and not userns.available():
         raise UnsupportedError("--userns auto: no user namespace can be made here, see `cmanager doctor`")
     domain = request.domainname

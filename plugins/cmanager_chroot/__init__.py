@@ -26,7 +26,7 @@ _FEATURES = Features(
     warnings=("runtime chroot: processes and network are the host's, and root can get out: run only what you trust",),
 )
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
-_LINKS = {"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
 _CHANNEL, _GO = 3, b"G"  # where the child hears of its start and tells of its failure; execution closes it
 
 
@@ -152,7 +152,7 @@ def _steps(config: dict[str, Any], process: dict[str, Any], bundle: str) -> Iter
     dev = inroot.make_directory(root, "/dev")
     for name, target in _LINKS.items():
         with suppress(FileExistsError):
-            os.symlink(f"/proc/self/{target}", name, dir_fd=dev)
+            os.symlink(target, name, dir_fd=dev)
     yield "change the root"
     if config["root"].get("readonly"):
         syscalls.mount_setattr(root, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
