@@ -119,7 +119,8 @@ class Ability:
         """What a runtime can be asked for and this one cannot honour: kinds of namespaces, options, "exec"."""
         if self.features is None:
             return ()
-        kinds = [f"{kind} namespace" for kind in NAMESPACES if kind not in self.features.namespaces]
+        # The core makes network namespaces itself: joining them is an option.
+        kinds = [f"{kind} namespace" for kind in NAMESPACES if kind not in (*self.features.namespaces, "network")]
         options = [option for option in OPTIONS if option not in self.features.options]
         return (*kinds, *options, *([] if self.exec else ["exec"]))
 

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from cmanager.errors import UnsupportedError
-from cmanager.linux import executable, programs
+from cmanager.linux import cgroups, executable, programs
 from cmanager.linux.mounts import Mount
 
 #: File systems that systemd-nspawn mounts itself, inside the namespaces they belong to, with the places it puts them.
@@ -33,14 +33,12 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 class Plan:
     """root: the root file system; mounts, devices, masked, readonly, root_readonly: for rootfs.py; netns: path or "".
 
-    own_sys: whether /sys is left to systemd-nspawn, for a network namespace that it makes; program, mounted, who: for
-    the check of what will be executed; cgroup: path or ""; dialect: config.json for systemd-nspawn; arguments: what it
-    would ignore there; writable: whether /proc/sys and the like stay writable.
+    program, who: for the check of what will be executed; cgroup: path or ""; dialect: config.json for systemd-nspawn;
+    arguments: what it would ignore there; writable: whether /proc/sys and the like stay writable.
     """
 
     root: str
     mounts: tuple[Mount, ...]
-    own_sys: bool
     devices: tuple[dict[str, Any], ...]
     masked: tuple[str, ...]
     readonly: tuple[str, ...]
@@ -60,10 +58,9 @@ def make(bundle: str, config: dict[str, Any]) -> Plan:
     root = config["root"]["path"]
     root = root if root.startswith("/") else f"{bundle}/{root}"
     kinds = {entry["type"]: entry.get("path", "") for entry in linux["namespaces"]}
-    own_sys = kinds.get("network") == ""
     masked, readonly = linux.get("maskedPaths", []), linux.get("readonlyPaths", [])
     _check_texts(process)
-    _check_paths(masked, readonly, own_sys)
+    _check_paths(readonly)
     writable = not any(path in _READONLY | _COVERED for path in readonly)
     # A second cover over its own would lie on all of its covers: they are one shared mount (mount_namespaces(7)).
     left = [path for path in masked if path.startswith("/proc/") and (writable or path not in _COVERED)]
@@ -72,8 +69,7 @@ def make(bundle: str, config: dict[str, Any]) -> Plan:
     path = next((entry[5:] for entry in reversed(process.get("env", [])) if entry.startswith("PATH=")), None)
     return Plan(
         root=root,
-        mounts=_mounts(config.get("mounts", ()), own_sys),
-        own_sys=own_sys,
+        mounts=_mounts(config.get("mounts", ())) + (() if "cgroup" in kinds else _shared_cgroups(config)),
         devices=tuple(d for d in linux.get("devices", ()) if not _is_standard(d)),
         masked=tuple(path for path in masked if not path.startswith("/proc/")),
         readonly=tuple(path for path in readonly if not path.startswith("/proc/")),
@@ -114,14 +110,14 @@ def _dialect(root: str, config: dict[str, Any], kinds: dict[str, str], masked: l
     }
 
 
-def _mounts(entries: list[dict[str, Any]], own_sys: bool) -> tuple[Mount, ...]:
+def _mounts(entries: list[dict[str, Any]]) -> tuple[Mount, ...]:
     """What is mounted here, before systemd-nspawn, which leaves alone what is a mount already."""
     found = []
     for entry in entries:
         target = "/" + os.path.normpath(entry["destination"]).lstrip("/")
         kind = entry.get("type", "bind")
         mount = Mount(kind, entry.get("source", ""), target, tuple(entry.get("options", ())))
-        if _OWN.get(kind) == target or (kind == "sysfs" and target == "/sys" and own_sys):
+        if _OWN.get(kind) == target:
             continue
         if f"{target}/".startswith(_OWN_PLACES) or (kind in (*_OWN, "cgroup2") and not mount.is_bind):
             raise UnsupportedError(f"runtime nspawn cannot honour a mount of type {kind!r} at {target}")
@@ -134,6 +130,15 @@ def _mounts(entries: list[dict[str, Any]], own_sys: bool) -> tuple[Mount, ...]:
         "/run": Mount("tmpfs", "tmpfs", "/run", ("nosuid", "nodev", "strictatime", "mode=755")),
     }
     return tuple(mount for target, mount in standard.items() if target not in targets) + tuple(found)
+
+
+def _shared_cgroups(config: dict[str, Any]) -> tuple[Mount, ...]:
+    """What it would mount from the host's cgroup namespace, which takes nsdelegate from the host (cgroups(7))."""
+    flags = ("ro", "nosuid", "nodev", "noexec")
+    found = [hierarchy.mountpoint for hierarchy in cgroups.hierarchies() if hierarchy.version == 2]
+    has_sys = any(entry["destination"].rstrip("/") == "/sys" for entry in config.get("mounts", ()))
+    below = () if has_sys else (Mount("sysfs", "sysfs", "/sys", flags),)
+    return below + tuple(Mount("bind", path, "/sys/fs/cgroup", ("bind", *flags)) for path in found)
 
 
 def _is_standard(device: dict[str, Any]) -> bool:
@@ -156,10 +161,7 @@ def _check_texts(process: dict[str, Any]) -> None:
             )
 
 
-def _check_paths(masked: list[str], readonly: list[str], own_sys: bool) -> None:
+def _check_paths(readonly: list[str]) -> None:
     for path in readonly:
         if path.startswith("/proc/") and path not in _READONLY | _COVERED:
             raise UnsupportedError(f"runtime nspawn cannot make {path} read-only")
-    for path in (*masked, *readonly):
-        if own_sys and path.startswith("/sys/"):
-            raise UnsupportedError(f"runtime nspawn cannot cover {path} together with a new network namespace")

@@ -13,7 +13,7 @@ from cmanager.model import Features
 
 _OLDEST = 242  # the first with --oci-bundle
 _OPTIONS = ("capabilities", "devices", "masked_paths", "network", "no_new_privileges", "rlimits", "user")
-_KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
+_KINDS = ("mount", "pid", "ipc", "uts", "cgroup")
 _NOTES = (
     "variables are added to the environment: container, container_uuid, HOME, USER, LOGNAME, LANG, NOTIFY_SOCKET",
     "of seccomp there is no filter, neither the container's nor systemd-nspawn's own",
