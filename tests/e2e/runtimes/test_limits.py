@@ -27,6 +27,7 @@ def test_a_fork_bomb_ends_at_its_limit(cli: Cli) -> None:
     assert "fork" in done.stderr
 
 
+@pytest.mark.everyday("native")
 def test_shares_divide_a_processor_two_to_one(cli: Cli) -> None:
     ids = {}
     for shares in ("1024", "512"):
