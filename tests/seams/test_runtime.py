@@ -14,6 +14,7 @@ from cmanager.model import Context
 from cmanager.seams import Runtime
 from cmanager.testing.runtime import RuntimeSuite
 from cmanager_chroot import Chroot
+from cmanager_lxc import cmanager_runtimes as lxc_runtimes
 from cmanager_native import cmanager_runtimes
 from cmanager_nspawn.runtime import Nspawn
 from cmanager_oci import cmanager_runtimes as oci_runtimes
@@ -80,6 +81,15 @@ class TestCrun(OnBusybox):
         if any(hierarchy.version == 1 for hierarchy in cgroups.hierarchies()):
             pytest.skip("crun needs pure cgroup v2, and the controllers are in v1 here")
         return _command("crun", directory)
+
+
+class TestLxc(OnBusybox):
+    def make(self, directory: Path) -> Runtime:
+        if not shutil.which("lxc-execute"):
+            pytest.skip("lxc-execute is not installed (Debian: lxc)")
+        context = Context(f"{directory}/state", f"{directory}/run", str(directory), shipped="", name="lxc")
+        made: Runtime = lxc_runtimes()[0].factory(context, None)
+        return made
 
 
 class TestChroot(OnBusybox):

@@ -1,0 +1,298 @@
+"""What is made before lxc-execute begins, in the process that becomes it: mounts, namespaces, the cgroup, the terminal.
+
+Paths under the root go through `inroot`, and everything vanishes with the mount namespace of that process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from cmanager.errors import HostError
+from cmanager.linux import cgroups, inroot, mounts, pins, syscalls, terminals
+from cmanager.linux.mounts import Mount
+
+from . import configuration
+from .place import Place
+from .plan import INSIDE, Device, Plan, Space
+
+_LINKS = (
+    *(("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")),
+    *(("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")),
+)
+_TOP = "/sys/fs/cgroup"
+
+
+def build(plan: Plan, place: Place, console: int) -> None:
+    """Make all of it in the calling process, which has descriptors 0, 1 and 2 already, or gets them with a terminal.
+
+    console: where the terminal's master is sent. Raises HostError; the caller ends then.
+    """
+    with _step("make mounts private below", "/"):
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", "none", plan.propagation | syscalls.MS_REC)
+        syscalls.mount("tmpfs", place.stage, "tmpfs", syscalls.MS_NOSUID, "mode=700")
+        os.mkdir(place.root)
+        os.mknod(f"{place.stage}/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.chmod(f"{place.stage}/null", 0o666)
+    _join(plan.cgroup)
+    for space in plan.spaces:
+        _prepare(space, f"{place.stage}/{configuration.FILES[space.kind]}")
+    opened = {number: _opened(mount) for number, mount in enumerate(plan.mounts) if mount.is_bind}
+    _stage_cgroups(plan, place)
+    with _step("open the root file system", plan.root):
+        copy = syscalls.open_tree(syscalls.AT_FDCWD, plan.root, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+        point = inroot.open_root(place.root)
+        syscalls.move_mount(copy, point)
+        os.close(point)
+        os.close(copy)
+        root = inroot.open_root(place.root)
+    try:
+        _fill(plan, place, root, opened)
+        if plan.terminal:
+            _make_terminal(plan, root, console)
+        if plan.root_readonly:
+            with _step("make the root read-only", plan.root):
+                syscalls.mount_setattr(root, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
+    finally:
+        os.close(root)
+    hide_cgroups()
+    if plan.namespaces.get("cgroup"):
+        with _step("join", plan.namespaces["cgroup"]):
+            fd = os.open(plan.namespaces["cgroup"], os.O_RDONLY | os.O_CLOEXEC)
+            syscalls.setns(fd, syscalls.CLONE_NEWCGROUP)
+            os.close(fd)
+    os.chdir("/")
+    os.umask(plan.umask)
+
+
+def hide_cgroups() -> None:
+    """Detach them in the caller's mount namespace: lxc would make cgroups of its own, at the top, and leave some."""
+    for hierarchy in cgroups.hierarchies():
+        with _step("detach", hierarchy.mountpoint):
+            syscalls.umount(hierarchy.mountpoint, syscalls.MNT_DETACH)
+    if os.path.ismount(_TOP):
+        with _step("detach", _TOP):
+            syscalls.umount(_TOP, syscalls.MNT_DETACH)
+
+
+def join(cgroup: str) -> None:
+    """Move the calling process into a cgroup in every hierarchy that has it; HostError when none has."""
+    _join(cgroup)
+
+
+def _join(cgroup: str) -> None:
+    hierarchies = cgroups.hierarchies()
+    joined = not cgroup or not hierarchies
+    for hierarchy in hierarchies if cgroup else ():
+        directory = hierarchy.path(cgroup)
+        if os.path.isdir(directory):
+            with _step("join cgroup", directory):
+                cgroups.join(directory)
+            joined = True
+    if not joined:
+        raise HostError("join cgroup", cgroup, errno.ENOENT)
+
+
+@contextmanager
+def _step(doing: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError.of(doing, path, error) from None
+
+
+# Namespaces
+
+
+def _prepare(space: Space, pinned: str) -> None:
+    """Set the parameters of a namespace: of one that there is, or of a new one that is bound to the file `pinned`."""
+    flag, file = syscalls.NAMESPACES[space.kind]
+
+    def enter() -> None:
+        if space.path:
+            fd = os.open(space.path, os.O_RDONLY | os.O_CLOEXEC)
+            syscalls.setns(fd, flag)
+        else:
+            syscalls.unshare(flag)
+            if space.hostname:
+                syscalls.sethostname(space.hostname)
+        _set_parameters(space.sysctls)
+
+    with _step(f"set {', '.join(name for name, _ in space.sysctls)} in", f"the {space.kind} namespace"):
+        pins.pin(pinned, file, enter)
+
+
+def _set_parameters(sysctls: tuple[tuple[str, str], ...]) -> None:
+    # A proc of our own: the host's may be read-only, or partly covered.
+    proc = mounts.detached(Mount("proc", "proc", "/proc"))
+    resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
+    for name, value in sysctls:
+        path = f"sys/{name.replace('.', '/')}"
+        fd = syscalls.openat2(proc, path, os.O_WRONLY, resolve=resolve | syscalls.RESOLVE_NO_MAGICLINKS)
+        os.write(fd, value.encode("utf-8", "surrogateescape"))
+        os.close(fd)
+
+
+# Mounts
+
+
+def _opened(mount: Mount) -> int:
+    with _step("open bind source", mount.source):
+        return mounts.detached(mount)
+
+
+def _stage_cgroups(plan: Plan, place: Place) -> None:
+    """Where the hierarchies will be mounted: a small file system with a directory for each."""
+    if not any(mount.type == "cgroup" and not mount.is_bind for mount in plan.mounts):
+        return
+    top = f"{place.stage}/cgroup"
+    with _step("make", top):
+        os.mkdir(top)
+        syscalls.mount("tmpfs", top, "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536")
+        for hierarchy in cgroups.hierarchies():
+            name = os.path.basename(hierarchy.mountpoint)
+            os.mkdir(f"{top}/{name}", 0o755)
+            if hierarchy.version == 1 and "," in name:
+                for controller in hierarchy.controllers:
+                    os.symlink(name, f"{top}/{controller}")
+            if hierarchy.version == 2 and "cgroup" not in plan.namespaces:
+                os.mkdir(f"{place.stage}/unified")
+                syscalls.mount(hierarchy.mountpoint, f"{place.stage}/unified", "none", syscalls.MS_BIND)
+
+
+def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
+    apart = configuration.staged(plan, place)
+    for number, mount in enumerate(plan.mounts):
+        with _step(f"mount {mount.type} at", mount.target):
+            if mount.type in ("proc", "sysfs") or mount.target == "/dev":
+                _refuse_link(root, mount.target)
+            if number in apart:
+                _place_apart(opened.pop(number, -1), mount, apart[number])
+            elif mount.type in INSIDE and not mount.is_bind:
+                os.close(inroot.make_directory(root, mount.target))
+                # lxc walks to it by name: no link may lie on the way.
+                os.close(inroot.open_beneath(root, mount.target.strip("/").encode(), os.O_PATH | os.O_DIRECTORY))
+            elif number in opened:
+                fd = opened.pop(number)
+                mounts.place(fd, root, mount.target)
+                os.close(fd)
+            else:
+                mounts.make(mount, root)
+    _populate_dev(plan, root)
+    for path in plan.readonly:
+        if not configuration.is_inside(plan, path):
+            with _step("make read-only", path):
+                _make_readonly(root, path)
+    for path in plan.masked:
+        if not configuration.is_inside(plan, path):
+            with _step("mask", path):
+                _mask(root, path, f"{place.stage}/null")
+
+
+def _place_apart(fd: int, mount: Mount, path: str) -> None:
+    fd = mounts.detached(mount) if fd < 0 else fd
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.mkdir(path)
+    else:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+    point = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    syscalls.move_mount(fd, point)
+    os.close(point)
+    os.close(fd)
+
+
+def _refuse_link(root: int, path: str) -> None:
+    """/proc, /sys and /dev of the image must be ordinary directories (CVE-2023-27561, CVE-2026-41579)."""
+    try:
+        fd = inroot.open_in(root, path, os.O_PATH | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    mode = os.fstat(fd).st_mode
+    os.close(fd)
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, "the image has no ordinary directory there", path)
+
+
+def _populate_dev(plan: Plan, root: int) -> None:
+    with _step("populate", "/dev"):
+        _refuse_link(root, "/dev")
+        dev = inroot.make_directory(root, "/dev")
+    os.umask(0)
+    for device in plan.devices:
+        with _step("make device", device.path):
+            _make_device(root, device)
+    with _step("make links in", "/dev"):
+        for name, target in _LINKS:
+            if name != "ptmx" or inroot.exists(root, "/dev/pts/ptmx"):
+                with suppress(FileExistsError):
+                    os.symlink(target, name, dir_fd=dev)
+    os.close(dev)
+    os.umask(0o022)
+
+
+def _make_device(root: int, device: Device) -> None:
+    directory, _, name = device.path.rpartition("/")
+    parent = inroot.make_directory(root, directory)
+    try:
+        os.mknod(name, device.mode, device.device, dir_fd=parent)
+        os.chown(name, device.uid, device.gid, dir_fd=parent, follow_symlinks=False)
+    except FileExistsError:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if found.st_rdev != device.device or stat.S_IFMT(found.st_mode) != stat.S_IFMT(device.mode):
+            raise
+    finally:
+        os.close(parent)
+
+
+def _make_readonly(root: int, path: str) -> None:
+    try:
+        here = inroot.open_in(root, path, os.O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    copy = syscalls.open_tree(here, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+    syscalls.mount_setattr(copy, "", syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, add=syscalls.MOUNT_ATTR_RDONLY)
+    syscalls.move_mount(copy, here)
+    os.close(copy)
+    os.close(here)
+
+
+def _mask(root: int, path: str, null: str) -> None:
+    try:
+        here = inroot.open_in(root, path, os.O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISDIR(os.fstat(here).st_mode):
+        cover = mounts.detached(Mount("tmpfs", "tmpfs", path, ("ro", "size=0", "nr_inodes=2", "mode=0755")))
+    else:
+        cover = syscalls.open_tree(syscalls.AT_FDCWD, null, syscalls.OPEN_TREE_CLONE)
+    syscalls.move_mount(cover, here)
+    os.close(cover)
+    os.close(here)
+
+
+# The terminal
+
+
+def _make_terminal(plan: Plan, root: int, console: int) -> None:
+    """In the container's own devpts, as the three descriptors of this process; lxc's init makes it the controlling one.
+
+    lxc's console would pass everything through a second terminal, and end after the program has.
+    """
+    with _step("make the terminal in", "/dev/pts"):
+        master = inroot.open_in(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+        terminals.unlock(master)
+        peer = terminals.open_peer(master)
+        terminals.send(console, master)
+        os.fchown(peer, plan.who.uid, -1)
+        copy = syscalls.open_tree(peer, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
+        point = inroot.make_file(root, "/dev/console")
+        syscalls.move_mount(copy, point)
+        os.close(copy)
+        os.close(point)
+        for number in range(3):
+            os.dup2(peer, number)
+        os.close(peer)
