@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from cmanager.errors import UnsupportedError
-from cmanager.linux import cgroups
-from cmanager.linux.cgroups import Hierarchy
-from cmanager.linux.mounts import Mount
 
 from .place import Place
 from .plan import INSIDE, Plan
@@ -78,8 +75,8 @@ def _namespaces(plan: Plan, place: Place) -> Iterator[tuple[str, str]]:
     for kind, path in plan.namespaces.items():
         if kind in pinned:
             path = f"{place.stage}/{FILES[kind]}"
-        if path and kind == "cgroup":
-            continue  # lxc joins no cgroup namespace: lxc-execute is in it already
+        if kind == "cgroup":
+            continue  # lxc-execute is in it already: lxc joins none, and can mount nothing of cgroup v1 inside
         if path:
             yield f"lxc.namespace.share.{FILES[kind]}", path
         else:
@@ -105,12 +102,15 @@ def is_inside(plan: Plan, path: str) -> bool:
 
 
 def staged(plan: Plan, place: Place) -> dict[int, str]:
-    """Where the mounts that lie in what lxc mounts are made, by their number; lxc binds them into place."""
+    """Where the mounts that lie in what lxc mounts are made, by their number; lxc binds them into place.
+
+    So are cgroups: an entry of LXC's drops every option without "=", such as a controller.
+    """
     found, seen = {}, []
     for number, mount in enumerate(plan.mounts):
         if mount.type in INSIDE and not mount.is_bind:
             seen.append(mount.target.rstrip("/") + "/")
-        elif mount.target.startswith(tuple(seen)):
+        elif mount.target.startswith(tuple(seen)) or (mount.type == "cgroup" and not mount.is_bind):
             found[number] = f"{place.stage}/mount{number}"
     return found
 
@@ -122,8 +122,6 @@ def entries(plan: Plan, place: Place) -> Iterator[str]:
         if number in apart:
             kind = "dir" if not mount.is_bind or os.path.isdir(mount.source) else "file"
             yield _entry(apart[number], mount.target, "none", ("rbind", f"create={kind}"))
-        elif mount.type == "cgroup" and not mount.is_bind:
-            yield from _cgroup_entries(plan, mount, place)
         elif mount.type in INSIDE and not mount.is_bind:
             yield _entry(mount.source or mount.type, mount.target, mount.type, mount.options)
     for path in plan.readonly:
@@ -135,31 +133,6 @@ def entries(plan: Plan, place: Place) -> Iterator[str]:
             yield _entry("tmpfs", path, "tmpfs", ("ro", "size=4k", "nr_inodes=2", "mode=0755"))
         elif is_inside(plan, path) and os.path.exists(path):
             yield _entry(f"{place.stage}/null", path, "none", ("bind",))
-
-
-def _cgroup_entries(plan: Plan, mount: Mount, place: Place) -> Iterator[str]:
-    """Every hierarchy at the place the host has it, seen from the container's own cgroup."""
-    hierarchies = cgroups.hierarchies()
-    if len(hierarchies) == 1 and hierarchies[0].version == 2:
-        yield _unified(plan, mount, mount.target, hierarchies[0], place)
-        return
-    plain = tuple(option for option in mount.options if option != "ro")
-    yield _entry(f"{place.stage}/cgroup", mount.target, "none", ("rbind", *plain))
-    for hierarchy in hierarchies:
-        target = f"{mount.target}/{os.path.basename(hierarchy.mountpoint)}"
-        if hierarchy.version == 2:
-            yield _unified(plan, mount, target, hierarchy, place)
-        else:
-            yield _entry("cgroup", target, "cgroup", (*mount.options, *hierarchy.controllers))
-    if "ro" in mount.options:
-        yield _entry(mount.target.lstrip("/"), mount.target, "none", ("remount", "bind", "relative", *mount.options))
-
-
-def _unified(plan: Plan, mount: Mount, target: str, hierarchy: Hierarchy, place: Place) -> str:
-    if "cgroup" in plan.namespaces:
-        return _entry("cgroup", target, "cgroup2", mount.options)
-    # A new mount made in the host's cgroup namespace resets nsdelegate and the like for the whole host.
-    return _entry(f"{place.stage}/unified", target, "none", ("bind", *mount.options))
 
 
 def _entry(source: str, target: str, kind: str, options: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 What LXC cannot be told faithfully is made before lxc-execute begins, in mounts and namespaces that it inherits: mounts
 with all their options and no link on the way, device nodes, masks, kernel parameters. What only exists inside (/proc,
-/sys, message queues, cgroups), and everything about the program, stands in the LXC configuration.
+/sys, message queues), and everything about the program, stands in the LXC configuration.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cmanager.model import Features
 from cmanager.model import bundle as bundles
 
 #: What lxc mounts: these show the namespaces of whoever mounts them.
-INSIDE = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")
+INSIDE = ("proc", "sysfs", "mqueue")
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _IPC = ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
 _NS_GET_NSTYPE = 0xB703

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from cmanager.errors import HostError
 from cmanager.linux import cgroups, inroot, mounts, pins, syscalls, terminals
+from cmanager.linux.cgroups import Hierarchy
 from cmanager.linux.mounts import Mount
 
 from . import configuration
@@ -39,10 +40,10 @@ def build(plan: Plan, place: Place, console: int) -> None:
         os.mknod(f"{place.stage}/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
         os.chmod(f"{place.stage}/null", 0o666)
     _join(plan.cgroup)
+    _enter_cgroup_namespace(plan.namespaces)
     for space in plan.spaces:
         _prepare(space, f"{place.stage}/{configuration.FILES[space.kind]}")
     opened = {number: _opened(mount) for number, mount in enumerate(plan.mounts) if mount.is_bind}
-    _stage_cgroups(plan, place)
     with _step("open the root file system", plan.root):
         copy = syscalls.open_tree(syscalls.AT_FDCWD, plan.root, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
         point = inroot.open_root(place.root)
@@ -60,11 +61,6 @@ def build(plan: Plan, place: Place, console: int) -> None:
     finally:
         os.close(root)
     hide_cgroups()
-    if plan.namespaces.get("cgroup"):
-        with _step("join", plan.namespaces["cgroup"]):
-            fd = os.open(plan.namespaces["cgroup"], os.O_RDONLY | os.O_CLOEXEC)
-            syscalls.setns(fd, syscalls.CLONE_NEWCGROUP)
-            os.close(fd)
     os.chdir("/")
     os.umask(plan.umask)
 
@@ -95,6 +91,18 @@ def _join(cgroup: str) -> None:
             joined = True
     if not joined:
         raise HostError("join cgroup", cgroup, errno.ENOENT)
+
+
+def _enter_cgroup_namespace(namespaces: dict[str, str]) -> None:
+    """A new one begins at the cgroups of this moment (cgroup_namespaces(7))."""
+    path = namespaces.get("cgroup", "none")
+    with _step("enter", f"cgroup namespace {path}".rstrip()):
+        if path == "":
+            syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        elif path != "none":
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            syscalls.setns(fd, syscalls.CLONE_NEWCGROUP)
+            os.close(fd)
 
 
 @contextmanager
@@ -145,23 +153,39 @@ def _opened(mount: Mount) -> int:
         return mounts.detached(mount)
 
 
-def _stage_cgroups(plan: Plan, place: Place) -> None:
-    """Where the hierarchies will be mounted: a small file system with a directory for each."""
-    if not any(mount.type == "cgroup" and not mount.is_bind for mount in plan.mounts):
+def _make_cgroups(plan: Plan, mount: Mount, top: str) -> None:
+    """Every hierarchy at the place the host has it, seen from the container's own cgroup."""
+    hierarchies = cgroups.hierarchies()
+    os.mkdir(top)
+    here = inroot.open_root(top)
+    if len(hierarchies) == 1 and hierarchies[0].version == 2:
+        _mount_unified(plan, mount, hierarchies[0], here, "/")
+        os.close(here)
         return
-    top = f"{place.stage}/cgroup"
-    with _step("make", top):
-        os.mkdir(top)
-        syscalls.mount("tmpfs", top, "tmpfs", syscalls.MS_NOSUID, "mode=755,size=65536")
-        for hierarchy in cgroups.hierarchies():
-            name = os.path.basename(hierarchy.mountpoint)
-            os.mkdir(f"{top}/{name}", 0o755)
-            if hierarchy.version == 1 and "," in name:
-                for controller in hierarchy.controllers:
-                    os.symlink(name, f"{top}/{controller}")
-            if hierarchy.version == 2 and "cgroup" not in plan.namespaces:
-                os.mkdir(f"{place.stage}/unified")
-                syscalls.mount(hierarchy.mountpoint, f"{place.stage}/unified", "none", syscalls.MS_BIND)
+    plain = tuple(option for option in mount.options if option != "ro")
+    mounts.make(Mount("tmpfs", "tmpfs", "/", (*plain, "mode=755", "size=65536")), here)
+    os.close(here)
+    here = inroot.open_root(top)
+    for hierarchy in hierarchies:
+        name = os.path.basename(hierarchy.mountpoint)
+        if hierarchy.version == 2:
+            _mount_unified(plan, mount, hierarchy, here, name)
+            continue
+        mounts.make(Mount("cgroup", "cgroup", name, (*mount.options, *hierarchy.controllers)), here)
+        if "," in name:
+            for controller in hierarchy.controllers:
+                os.symlink(name, controller, dir_fd=here)
+    if "ro" in mount.options:
+        syscalls.mount_setattr(here, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
+    os.close(here)
+
+
+def _mount_unified(plan: Plan, mount: Mount, hierarchy: Hierarchy, root: int, target: str) -> None:
+    if "cgroup" in plan.namespaces:
+        mounts.make(Mount("cgroup2", "cgroup", target, mount.options), root)
+    else:
+        # A new mount made in the host's cgroup namespace resets nsdelegate and the like for the whole host.
+        mounts.make(Mount("bind", hierarchy.mountpoint, target, ("bind", *mount.options)), root)
 
 
 def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
@@ -170,7 +194,9 @@ def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
         with _step(f"mount {mount.type} at", mount.target):
             if mount.type in ("proc", "sysfs") or mount.target == "/dev":
                 _refuse_link(root, mount.target)
-            if number in apart:
+            if number in apart and mount.type == "cgroup" and not mount.is_bind:
+                _make_cgroups(plan, mount, apart[number])
+            elif number in apart:
                 _place_apart(opened.pop(number, -1), mount, apart[number])
             elif mount.type in INSIDE and not mount.is_bind:
                 os.close(inroot.make_directory(root, mount.target))
