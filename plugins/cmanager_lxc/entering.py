@@ -9,7 +9,7 @@ import termios
 from typing import Any
 
 from cmanager.errors import CommandError, HostError, NotFoundError, UnsupportedError
-from cmanager.linux import capabilities, executable, programs, terminals
+from cmanager.linux import capabilities, executable, mounts, programs, syscalls, terminals
 from cmanager.linux.executable import Identity
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Stdio
@@ -42,7 +42,7 @@ def start(bundle: Bundle, place: Place, init: Process, process: dict[str, Any], 
     words += process["args"]
     cgroup = config.get("linux", {}).get("cgroupsPath", "")
     umask = process.get("user", {}).get("umask", 0o022)
-    return _started(words, cgroup, umask, bool(process.get("terminal")), stdio)
+    return _started(words, init, cgroup, umask, bool(process.get("terminal")), stdio)
 
 
 def _words(place: Place, first: dict[str, Any], process: dict[str, Any]) -> list[str]:
@@ -83,7 +83,7 @@ def _check_shell(root: str, who: Identity) -> None:
         ) from None
 
 
-def _started(words: list[str], cgroup: str, umask: int, terminal: bool, stdio: Stdio) -> int:
+def _started(words: list[str], init: Process, cgroup: str, umask: int, terminal: bool, stdio: Stdio) -> int:
     peer = -1
     if terminal:
         master, peer = pty.openpty()
@@ -94,7 +94,9 @@ def _started(words: list[str], cgroup: str, umask: int, terminal: bool, stdio: S
         if terminal:
             # lxc-attach makes a second one inside, and hears of a new size only in front of this one.
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            _see_terminals(init)
         tree.join(cgroup)
+        _enter_cgroup_namespace(init)
         os.umask(umask)
 
     try:
@@ -107,3 +109,24 @@ def _started(words: list[str], cgroup: str, umask: int, terminal: bool, stdio: S
     finally:
         if peer >= 0:
             os.close(peer)
+
+
+def _see_terminals(init: Process) -> None:
+    """Let lxc-attach make its terminal in the container's devpts."""
+    try:
+        devpts = mounts.of_process(init, "/dev/pts")
+        mounts.make_private_namespace()
+        tree.see_terminals(devpts)
+    except OSError as error:
+        raise HostError.of("see the terminals of process", str(init.pid), error) from None
+
+
+def _enter_cgroup_namespace(init: Process) -> None:
+    """lxc-attach enters those that lxc-execute has made or joined, and it was in this one already."""
+    path = f"/proc/{init.pid}/ns/cgroup"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(fd, syscalls.CLONE_NEWCGROUP)
+        os.close(fd)
+    except OSError as error:
+        raise HostError.of("enter", path, error) from None

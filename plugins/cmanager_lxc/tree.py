@@ -24,7 +24,7 @@ _LINKS = (
     *(("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")),
     *(("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")),
 )
-_TOP = "/sys/fs/cgroup"
+_TOP, _TERMINALS = "/sys/fs/cgroup", "/dev/pts"
 
 
 def build(plan: Plan, place: Place, console: int) -> None:
@@ -208,6 +208,8 @@ def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
                 os.close(fd)
             else:
                 mounts.make(mount, root)
+            if mount.target.rstrip("/") == _TERMINALS:
+                _double(root)
     _populate_dev(plan, root)
     for path in plan.readonly:
         if not configuration.is_inside(plan, path):
@@ -217,6 +219,15 @@ def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
         if not configuration.is_inside(plan, path):
             with _step("mask", path):
                 _mask(root, path, f"{place.stage}/null")
+
+
+def _double(root: int) -> None:
+    """A second time on top, for lxc removes whatever is mounted there and has only its own words for another."""
+    point = inroot.open_in(root, _TERMINALS, os.O_PATH | os.O_DIRECTORY)
+    copy = syscalls.open_tree(point, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
+    syscalls.move_mount(copy, point)
+    os.close(copy)
+    os.close(point)
 
 
 def _place_apart(fd: int, mount: Mount, path: str) -> None:
@@ -308,8 +319,11 @@ def _make_terminal(plan: Plan, root: int, console: int) -> None:
 
     lxc's console would pass everything through a second terminal, and end after the program has.
     """
-    with _step("make the terminal in", "/dev/pts"):
-        master = inroot.open_in(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    with _step("make the terminal in", _TERMINALS):
+        point = inroot.open_in(root, _TERMINALS, os.O_PATH | os.O_DIRECTORY)
+        see_terminals(syscalls.open_tree(point, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE))
+        os.close(point)
+        master = os.open(f"{_TERMINALS}/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         terminals.unlock(master)
         peer = terminals.open_peer(master)
         terminals.send(console, master)
@@ -322,3 +336,14 @@ def _make_terminal(plan: Plan, root: int, console: int) -> None:
         for number in range(3):
             os.dup2(peer, number)
         os.close(peer)
+
+
+def see_terminals(devpts: int) -> None:
+    """Attach a container's devpts, detached, where the caller's mount namespace has one; closes it.
+
+    A terminal keeps the name that it was opened by, and so it has the one that the container knows it by.
+    """
+    here = inroot.open_root(_TERMINALS)
+    syscalls.move_mount(devpts, here)
+    os.close(here)
+    os.close(devpts)

@@ -12,8 +12,12 @@ import pytest
 from cmanager.linux import cgroups
 from cmanager.model import Context
 from cmanager.seams import Runtime
+<<<<<<< HEAD
 from cmanager.testing.runtime import RuntimeSuite
 from cmanager_chroot import Chroot
+=======
+from cmanager.testing.runtime import Box, RuntimeSuite, supervised
+>>>>>>> d86e793 (Give lxc's containers terminals of their own devpts, test what its init does, and say what is different)
 from cmanager_lxc import cmanager_runtimes as lxc_runtimes
 from cmanager_native import cmanager_runtimes
 from cmanager_nspawn.runtime import Nspawn
@@ -83,6 +87,7 @@ class TestCrun(OnBusybox):
         return _command("crun", directory)
 
 
+@supervised
 class TestLxc(OnBusybox):
     def make(self, directory: Path) -> Runtime:
         if not shutil.which("lxc-execute"):
@@ -90,6 +95,17 @@ class TestLxc(OnBusybox):
         context = Context(f"{directory}/state", f"{directory}/run", str(directory), shipped="", name="lxc")
         made: Runtime = lxc_runtimes()[0].factory(context, None)
         return made
+
+    def test_its_init_does_not_wait_for_orphans(self, box: Box) -> None:
+        box.begin("sh", "-c", "sleep 60 & exit 3")
+        assert box.wait() == 3
+        box.delete()
+
+    def test_it_leaves_no_lock_and_no_cgroup(self, box: Box, tmp_path: Path) -> None:
+        assert box.run("true").code == 0
+        assert not Path(f"/run/lxc/lock{tmp_path}").exists()
+        tops = [Path(hierarchy.mountpoint) for hierarchy in cgroups.hierarchies()]
+        assert [found for top in tops for found in top.glob("lxc*")] == []
 
 
 class TestChroot(OnBusybox):
