@@ -21,7 +21,7 @@ _TRIED = "5."
 #: not have, user namespaces, whose root cannot walk to a bundle, and an exact environment: it adds a variable.
 _OPTIONS = (
     *("init", "capabilities", "no_new_privileges", "rlimits", "sysctl", "masked_paths", "devices", "user", "network"),
-    "terminal",
+    *("terminal", "umask", "cgroup_mount"),
 )
 _KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 #: Every key that a configuration of ours may hold: a program that does not know one cannot do what we announce.

@@ -30,15 +30,29 @@ def _by_parent(pid: int) -> list[int]:
     return sorted(found, key=lambda child: (Process.of(child).started, child))
 
 
-def program(monitor: int) -> Process | None:
-    """The program below an lxc-execute, when it has been executed."""
+def look(monitor: int) -> tuple[Process | None, bool]:
+    """What an lxc-execute has started: the program when it has been executed, and whether it has ended already."""
     for init in children(monitor)[:1]:
-        for pid in children(init)[:1]:
-            found = Process.of(pid)
-            # Until then it is a copy of lxc-execute.
-            if found.started and _executable(pid) not in (None, _executable(monitor)):
-                return found
-    return None
+        orphans = False
+        for pid in children(init):
+            found, executable = Process.of(pid), _executable(pid)
+            # Until it executes the program it is a copy of lxc-execute.
+            if not found.started or executable in (None, _executable(monitor)):
+                return None, False
+            # lxc's init gives the program a session of its own; what it left behind is in that one.
+            if _session(pid) == pid:
+                return found, False
+            orphans = True
+        if orphans:
+            return None, True
+    return None, False
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _executable(pid: int) -> tuple[int, int] | None:

@@ -101,9 +101,10 @@ class Lxc:
     def wait(self, id: str) -> int:
         """See `cmanager.seams.Runtime.wait`."""
         created = self._known(id)
-        if created.status is None and created.program:
-            _wait_until_ended(created.pid, created.program)
         if created.status is None:
+            if created.program:
+                created.program.wait_gone(float("inf"))
+            _wait_until_ended(created.pid)
             created.status = os.waitpid(created.pid, 0)[1]
         code = os.waitstatus_to_exitcode(created.status)
         return code if code >= 0 else 128 - code
@@ -156,9 +157,11 @@ class Lxc:
         pidfd = os.pidfd_open(created.pid)
         try:
             while not select.select([pidfd], [], [], _LOOK)[0]:
-                found = processes.program(created.pid)
+                found, ended = processes.look(created.pid)
                 if found:
                     return found
+                if ended:
+                    _wait_until_ended(created.pid)
         finally:
             os.close(pidfd)
         if not created.place.was_started():
@@ -181,14 +184,12 @@ def _end(monitor: Process, at_once: bool) -> None:
         monitor.wait_gone(10 * _LOOK)
 
 
-def _wait_until_ended(monitor: int, program: Process) -> None:
-    """Until lxc-execute has ended; what the program leaves behind, lxc's init would wait for, so it is ended."""
+def _wait_until_ended(monitor: int) -> None:
+    """Until lxc-execute has ended, after the program: lxc's init would wait for what that left behind."""
     pidfd = os.pidfd_open(monitor)
     try:
-        program.wait_gone(float("inf"))
         while not select.select([pidfd], [], [], _LOOK)[0]:
             for init in processes.children(monitor)[:1]:
                 processes.end_below(init)
-            time.sleep(_LOOK)
     finally:
         os.close(pidfd)

@@ -12,12 +12,8 @@ import pytest
 from cmanager.linux import cgroups
 from cmanager.model import Context
 from cmanager.seams import Runtime
-<<<<<<< HEAD
-from cmanager.testing.runtime import RuntimeSuite
-from cmanager_chroot import Chroot
-=======
 from cmanager.testing.runtime import Box, RuntimeSuite, supervised
->>>>>>> d86e793 (Give lxc's containers terminals of their own devpts, test what its init does, and say what is different)
+from cmanager_chroot import Chroot
 from cmanager_lxc import cmanager_runtimes as lxc_runtimes
 from cmanager_native import cmanager_runtimes
 from cmanager_nspawn.runtime import Nspawn

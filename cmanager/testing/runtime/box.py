@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from ...errors import CmanagerError
+from ...errors import CmanagerError, UnsupportedError
 from ...linux import mounts, terminals
 from ...linux.mounts import Mount
 from ...linux.process import Process
@@ -145,16 +145,22 @@ class Box:
         return master
 
     def exec(self, *args: str, stdin: bytes = b"", **change: Any) -> Ended:
-        """One more program in the running container, to its end; `change` is laid over its process object."""
+        """One more program in the running container, to its end; `change` is laid over its process object.
+
+        Skips, and ends the container, when the runtime says that it cannot do this.
+        """
         assert isinstance(self.runtime, Exec), "ask `needs_exec` first"
         assert self._init, "start it first"
         process = bundle.merged(self.config(*args)["process"], change)
         stdio, ends = _pipes()
         try:
             pid = self.runtime.exec(Bundle(self.id, str(self.directory)), self._init, process, stdio)
-        except BaseException:
+        except BaseException as error:
             for fd in ends:
                 os.close(fd)
+            if isinstance(error, UnsupportedError):
+                self.delete()
+                pytest.skip(str(error))
             raise
         finally:
             for fd in (stdio.stdin, stdio.stdout, stdio.stderr):

@@ -27,7 +27,7 @@ class ExecSuite(Base):
         assert (ended.code, ended.out, ended.err) == (42, b"in", b"err\n")
         _end(box)
 
-    def test_stdin_arrives_byte_for_byte(self, box: Box) -> None:
+    def test_stdin_of_one_more_program_arrives_byte_for_byte(self, box: Box) -> None:
         _running(box)
         data = os.urandom(1 << 20)
         assert box.exec("cat", stdin=data).out == data
@@ -75,13 +75,13 @@ class ExecSuite(Base):
         assert box.exec("pwd", cwd="/data").text == "/data"
         _end(box)
 
-    def test_a_working_directory_that_is_not_there_is_an_error(self, box: Box) -> None:
+    def test_a_working_directory_that_is_not_there_is_an_error_of_exec(self, box: Box) -> None:
         _running(box)
         with pytest.raises(CmanagerError):
             box.exec("pwd", cwd="/no/such")
         _end(box)
 
-    def test_it_runs_as_the_user_with_the_groups(self, box: Box) -> None:
+    def test_one_more_program_runs_as_the_user_with_the_groups(self, box: Box) -> None:
         box.needs("user")
         _running(box)
         user = {"uid": 1000, "gid": 1001, "additionalGids": [7, 1002]}
@@ -110,7 +110,7 @@ class ExecSuite(Base):
         assert b"not supported" in ended.err.lower()
         _end(box)
 
-    def test_it_has_three_descriptors_and_no_more(self, box: Box) -> None:
+    def test_one_more_program_has_three_descriptors_and_no_more(self, box: Box) -> None:
         _running(box)
         bait = os.open(".", os.O_RDONLY)
         os.set_inheritable(bait, True)
