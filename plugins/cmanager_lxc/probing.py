@@ -14,8 +14,6 @@ from cmanager.model.codec import from_data, to_data
 
 from .place import Place
 
-#: Raised when what is asked changes: answers that were kept before are not used.
-_VERSION = 1
 _TRIED = "5."
 #: What LXC has a word for, or needs none for since it is made before lxc begins; without hooks, whose moments it does
 #: not have, user namespaces, whose root cannot walk to a bundle, and an exact environment: it adds a variable.
@@ -54,7 +52,8 @@ def probed(state: str, place: Place) -> Features:
     place: where one of no container may lie for a moment.
     """
     execute, attach = find("lxc-execute"), find("lxc-attach")
-    key = [_VERSION, os.uname().release]
+    # What is made of the answers is in the key too: those that another version of this file kept are not used.
+    key: list[object] = [os.uname().release, [*_OPTIONS, *_KINDS, *_NOTES, *_KEYS]]
     for path in (execute, attach):
         found = os.stat(path)
         key += [path, found.st_ino, found.st_size, found.st_mtime_ns]
