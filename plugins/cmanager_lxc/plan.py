@@ -88,6 +88,11 @@ def read(bundle: str, features: Features) -> Plan:
     for kind, path in namespaces.items():
         if path:
             _check_namespace(kind, path)
+    if "cgroup" not in namespaces and any(namespaces.values()):
+        # Seen with 5.0.2: as soon as it joins one namespace it makes a cgroup namespace, whatever it was told.
+        raise UnsupportedError(
+            "runtime lxc cannot honour --cgroupns host with a network of its own, use --network host"
+        )
     mounts = tuple(_mount(mount) for mount in config.get("mounts", ()))
     propagation = linux.get("rootfsPropagation") or "rprivate"
     _refuse_shared(propagation, mounts)

@@ -34,7 +34,8 @@ _KEYS = (
 _NOTES = (
     "PID 1 is lxc's init, the command is process 2",
     "the variable container=lxc is set for the program",
-    "exec gives no supplementary groups, and needs a shell in the container for a working directory but /",
+    "exec gives no supplementary groups nor new privileges, and needs a shell for a working directory but /",
+    "the host's cgroup namespace can be had with --network host alone",
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cmanager.errors import UnsupportedError
 from cmanager.linux import cgroups
 from cmanager.model import Context
 from cmanager.seams import Runtime
@@ -96,6 +97,10 @@ class TestLxc(OnBusybox):
         box.begin("sh", "-c", "sleep 60 & exit 3")
         assert box.wait() == 3
         box.delete()
+
+    def test_the_hosts_cgroup_namespace_beside_one_that_it_joins_is_refused(self, box: Box) -> None:
+        joined = box.namespaces({"type": "uts", "path": "/proc/self/ns/uts"}, without=("cgroup",))
+        box.refused(box.config("touch", "/ran", linux={"namespaces": joined}), UnsupportedError)
 
     def test_it_leaves_no_lock_and_no_cgroup(self, box: Box, tmp_path: Path) -> None:
         assert box.run("true").code == 0

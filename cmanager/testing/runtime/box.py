@@ -22,7 +22,7 @@ from . import bundle
 from .supervisor import descendants
 
 #: What every container of the tests has of its own, where the runtime can make it.
-ISOLATED = ("mount", "pid", "ipc", "uts")
+ISOLATED = ("mount", "pid", "ipc", "uts", "cgroup")
 
 
 @frozen

@@ -61,7 +61,7 @@ FLAGS = {
     "a uts namespace": Case(("--uts", "private"), own("uts"), "own", needs=("uts namespace",)),
     "the host's uts namespace": Case(("--uts", "host"), own("uts"), "shared"),
     "a cgroup namespace": Case(("--cgroupns", "private"), own("cgroup"), "own", needs=("cgroup namespace",)),
-    "the host's cgroup namespace": Case(("--cgroupns", "host"), own("cgroup"), "shared"),
+    "the host's cgroup namespace": Case(("--cgroupns", "host", "--network", "host"), own("cgroup"), "shared"),
     "a time namespace": Case(("--timens", "private"), own("time"), "own", needs=("time namespace",)),
     "limits": Case(("--ulimit", "nofile=64:128"), "ulimit -n; ulimit -Hn", "64\n128", needs=("rlimits",)),
     "kernel parameters": Case(
