@@ -58,21 +58,27 @@ def measure(commands: dict[str, list[str]], rounds: int) -> dict[str, list[float
 def report(times: dict[str, list[float]]) -> None:
     """A table of medians, with the ratio to cmanager with its bridge network."""
     ours = statistics.median(times["cmanager, bridge"])
-    print(f"{'':24} {'median ms':>10} {'min':>8} {'max':>8} {'to cmanager':>12}")
+    print(f"{'':32} {'median ms':>10} {'min':>8} {'max':>8} {'to cmanager':>12}")
     for name, values in times.items():
         median = statistics.median(values)
         low, high = min(values) * 1000, max(values) * 1000
-        print(f"{name:24} {median * 1000:10.1f} {low:8.1f} {high:8.1f} {median / ours:12.2f}")
+        print(f"{name:32} {median * 1000:10.1f} {low:8.1f} {high:8.1f} {median / ours:12.2f}")
 
 
 @contextmanager
 def cmanager(work: Path) -> Iterator[dict[str, list[str]]]:
-    """The installed command on state directories of its own."""
-    run = [*_ours(work), "run", "--rm", "--runtime", "native"]
-    yield {
-        ", bridge": [*run, "busybox", "true"],
-        ", no network": [*run, "--network", "none", "busybox", "true"],
+    """The installed command on state directories of its own, with each runtime that works here."""
+    run = [*_ours(work), "run", "--rm", "--runtime"]
+    table = json.loads(subprocess.run([*_ours(work), "info", "-f", "json"], check=True, capture_output=True).stdout)
+    commands = {
+        ", bridge": [*run, "native", "busybox", "true"],
+        ", no network": [*run, "native", "--network", "none", "busybox", "true"],
     }
+    for name, found in table["Runtimes"].items():
+        if name != "native" and not found["Error"]:
+            network = ["--network", "none"] if "network" in found["Options"] else []
+            commands[f" by {name}, no network"] = [*run, name, *network, "busybox", "true"]
+    yield commands
 
 
 @contextmanager
