@@ -53,13 +53,20 @@ def check(root: str, given: Iterable[Mount], name: str, who: Identity) -> None:
 def _look(root: str, given: Iterable[Mount], name: str, who: Identity, report: int) -> NoReturn:
     doing = f"open the root file system {root}"
     try:
+        # Files are read by descriptor, through a /proc that is the host's.
+        descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mounts.make_private_namespace()
         top = inroot.open_root(root)
+        left_out: list[str] = []
         for mount in given:
+            if any(f"{mount.target}/".startswith(f"{above}/") for above in left_out):
+                continue  # its mount point would be made in the root file system instead
             # A bind's mount point is made, as the runtime would; runc 1.1 takes a tmpfs's mode from one that is there.
             if mount.is_bind or (mount.type == "tmpfs" and inroot.exists(top, mount.target)):
                 doing = f"mount {mount.type} at {mount.target}"
                 mounts.make(mount, top)
+            else:
+                left_out.append(mount.target.rstrip("/"))
         os.fchdir(top)
         os.chroot(".")
         doing = f"change directory to {who.cwd}"
@@ -67,7 +74,7 @@ def _look(root: str, given: Iterable[Mount], name: str, who: Identity, report: i
         os.setresgid(who.gid, who.gid, who.gid)
         os.setresuid(who.uid, who.uid, who.uid)
         os.chdir(who.cwd)
-        os.write(report, _verdict(name, who.path).encode())
+        os.write(report, _verdict(name, who.path, descriptors).encode())
     except OSError as error:
         said = error.strerror or str(error)
         os.write(report, f"125 cannot {doing}: {said[:1].lower()}{said[1:]} (errno {error.errno})".encode())
@@ -77,11 +84,11 @@ def _look(root: str, given: Iterable[Mount], name: str, who: Identity, report: i
         os._exit(0)
 
 
-def _verdict(name: str, path: str) -> str:
+def _verdict(name: str, path: str, descriptors: int) -> str:
     candidates = [name] if "/" in name else [f"{directory or '.'}/{name}" for directory in path.split(":")]
     found = 0
     for candidate in candidates:
-        number = _errno_of(candidate)
+        number = _errno_of(candidate, descriptors)
         if not number:
             return "0 "
         if number not in (errno.ENOENT, errno.ENOTDIR):
@@ -92,21 +99,34 @@ def _verdict(name: str, path: str) -> str:
     return f"126 cannot execute {name!r}: {os.strerror(found).lower()} (errno {found})"
 
 
-def _errno_of(path: str, depth: int = 5) -> int:
-    """What execve(2) would say of the file at `path`, 0 when it would work."""
+def _errno_of(path: str, descriptors: int, depth: int = 5) -> int:
+    """What execve(2) would say of the file at `path`, 0 when it would work.
+
+    It is opened once and without effect (O_PATH): what the container puts in its place meanwhile, such as a FIFO or a
+    device, is never opened. descriptors: /proc/self/fd.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode) or not os.access(path, os.X_OK):
-            return errno.EACCES
-        if os.statvfs(path).f_flag & os.ST_NOEXEC:
-            return errno.EACCES
-        with suppress(PermissionError), open(path, "rb") as file:  # what may be executed need not be readable
-            return _errno_of_content(file.read(_HEAD), depth)
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
         return error.errno or errno.EIO
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or not os.access(str(fd), os.X_OK, dir_fd=descriptors):
+            return errno.EACCES
+        if os.fstatvfs(fd).f_flag & os.ST_NOEXEC:
+            return errno.EACCES
+        with suppress(PermissionError):  # what may be executed need not be readable
+            content = os.open(str(fd), os.O_RDONLY | os.O_CLOEXEC, dir_fd=descriptors)
+            head = os.read(content, _HEAD)
+            os.close(content)
+            return _errno_of_content(head, descriptors, depth)
+    except OSError as error:
+        return error.errno or errno.EIO
+    finally:
+        os.close(fd)
     return 0
 
 
-def _errno_of_content(head: bytes, depth: int) -> int:
+def _errno_of_content(head: bytes, descriptors: int, depth: int) -> int:
     if head.startswith(b"\x7fELF"):
         return 0
     if not head.startswith(b"#!"):
@@ -114,4 +134,4 @@ def _errno_of_content(head: bytes, depth: int) -> int:
     words: Sequence[bytes] = head[2:].split(b"\n", 1)[0].split()
     if not words:
         return errno.ENOEXEC
-    return errno.ELOOP if depth == 0 else _errno_of(os.fsdecode(words[0]), depth - 1)
+    return errno.ELOOP if depth == 0 else _errno_of(os.fsdecode(words[0]), descriptors, depth - 1)

@@ -31,7 +31,7 @@ def start(bundle: Bundle, place: Place, init: Process, process: dict[str, Any], 
     config = bundles.read(bundle.path)
     bundles.check_process(process)
     words = [probing.find("lxc-attach"), *_words(place, config["process"], process), "--"]
-    who = plan.identity(process)
+    who = bundles.identity(process)
     if not init.alive():
         raise NotFoundError(f"process {init.pid} of the container is gone")
     root = f"/proc/{init.pid}/root"
@@ -48,8 +48,9 @@ def start(bundle: Bundle, place: Place, init: Process, process: dict[str, Any], 
 def _words(place: Place, first: dict[str, Any], process: dict[str, Any]) -> list[str]:
     """Arguments of lxc-attach before the command. first: the process object of the container's own program."""
     plan.refuse_capabilities(process)
-    who = plan.identity(process)
-    if set(who.groups) - {who.gid}:
+    who = bundles.identity(process)
+    # Those of the container's own user are left out, as the features say; others somebody has asked for.
+    if set(who.groups) - {who.gid} and who.groups != bundles.identity(first).groups:
         raise UnsupportedError("runtime lxc cannot give supplementary groups to exec, use --user UID:GID")
     if process.get("rlimits", []) != first.get("rlimits", []):
         raise UnsupportedError("runtime lxc cannot give exec other resource limits than the container's")

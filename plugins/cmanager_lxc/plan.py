@@ -93,7 +93,7 @@ def read(bundle: str, features: Features) -> Plan:
         raise UnsupportedError(
             "runtime lxc cannot honour --cgroupns host with a network of its own, use --network host"
         )
-    mounts = tuple(_mount(mount) for mount in config.get("mounts", ()))
+    mounts = bundles.mounts(config)
     propagation = linux.get("rootfsPropagation") or "rprivate"
     _refuse_shared(propagation, mounts)
     return Plan(
@@ -107,19 +107,11 @@ def read(bundle: str, features: Features) -> Plan:
         spaces=_spaces(config, namespaces),
         namespaces=namespaces,
         cgroup=linux.get("cgroupsPath", ""),
-        who=identity(process),
+        who=bundles.identity(process),
         umask=process.get("user", {}).get("umask", 0o022),
         terminal=bool(process.get("terminal")),
         config=config,
     )
-
-
-def identity(process: dict[str, Any]) -> Identity:
-    """Who executes a process object's program, and from where."""
-    user = process.get("user", {})
-    path = next((entry[5:] for entry in process.get("env", ()) if entry.startswith("PATH=")), "")
-    groups = tuple(user.get("additionalGids", ()))
-    return Identity(user.get("uid", 0), user.get("gid", 0), groups, process["cwd"], path)
 
 
 def refuse_capabilities(process: dict[str, Any]) -> None:
@@ -128,10 +120,6 @@ def refuse_capabilities(process: dict[str, Any]) -> None:
     for kind in ("ambient", "inheritable"):
         if sets.get(kind):
             raise UnsupportedError(f"runtime lxc cannot honour process.capabilities.{kind}")
-
-
-def _mount(data: dict[str, Any]) -> Mount:
-    return Mount(data.get("type", "bind"), data.get("source", ""), data["destination"], tuple(data.get("options", ())))
 
 
 def _check_namespace(kind: str, path: str) -> None:

@@ -134,7 +134,7 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         flags=flags,
         id_maps=_id_maps(linux) if flags & syscalls.CLONE_NEWUSER else None,
         propagation=PROPAGATION[linux.get("rootfsPropagation") or "rprivate"],
-        mounts=tuple(_mount(m) for m in config.get("mounts", [])),
+        mounts=bundles.mounts(config),
         devices=tuple(_device(d) for d in _default_devices() + linux.get("devices", [])),
         sysctls=tuple((key.replace(".", "/"), str(value)) for key, value in linux.get("sysctl", {}).items()),
         readonly=tuple(linux.get("readonlyPaths") or ()),
@@ -178,10 +178,6 @@ def _id_maps(linux: dict[str, Any]) -> tuple[str, str]:
         return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in linux[key])
 
     return lines("uidMappings"), lines("gidMappings")
-
-
-def _mount(data: dict[str, Any]) -> Mount:
-    return Mount(data.get("type", "bind"), data.get("source", ""), data["destination"], tuple(data.get("options", ())))
 
 
 def _default_devices() -> list[dict[str, Any]]:

@@ -23,8 +23,12 @@ class Console:
         self._listener = socket.socket(socket.AF_UNIX)
         with suppress(FileNotFoundError):
             os.unlink(self.path)
-        self._listener.bind(self.path)
-        self._listener.listen(1)
+        try:
+            self._listener.bind(self.path)
+            self._listener.listen(1)
+        except OSError:
+            self._listener.close()
+            raise
 
     def pass_on(self, channel: int) -> None:
         """Send the terminal that came to the socket `channel`. Raises OSError, CmanagerError when none came."""

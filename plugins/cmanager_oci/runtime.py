@@ -14,7 +14,6 @@ from attrs import define
 
 from cmanager.errors import CmanagerError, ConflictError, InvalidError, NotFoundError, UnsupportedError
 from cmanager.linux import cgroups, executable, programs
-from cmanager.linux.mounts import Mount
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Context, Features, Stdio
 from cmanager.model import bundle as bundles
@@ -111,9 +110,8 @@ class Command:
     def exec(self, bundle: Bundle, init: Process, process: dict[str, Any], stdio: Stdio) -> int:
         """See `cmanager.seams.Exec.exec`."""
         bundles.check_process(process)
-        config = bundles.read(bundle.path)
         if self._direct:
-            executable.check(f"/proc/{init.pid}/root", (), process["args"][0], _identity(process, config))
+            executable.check(f"/proc/{init.pid}/root", (), process["args"][0], bundles.identity(process))
         if not init.alive():
             raise NotFoundError(f"container {bundle.id[:12]} has ended")
         path = f"{self._tool.directory}/process-{os.getpid()}"
@@ -139,10 +137,11 @@ class Command:
     def _made(self, verb: str, words: Sequence[str], id: str, stdio: Stdio, label: str) -> int:
         """Run a verb that makes a process; returns the pid of that process, whose stdio is given."""
         pid_file = f"{self._tool.directory}/pid-{label}"
-        console = Console(self._tool.directory) if stdio.console >= 0 else None
-        terminal = ("--console-socket", console.path) if console else ()
-        given = (stdio.stdin, stdio.stdout, stdio.stderr) if console is None else (-1, -1, -1)
+        console = None
         try:
+            console = Console(self._tool.directory) if stdio.console >= 0 else None
+            terminal = ("--console-socket", console.path) if console else ()
+            given = (stdio.stdin, stdio.stdout, stdio.stderr) if console is None else (-1, -1, -1)
             self._tool.run(verb, *words, "--pid-file", pid_file, *terminal, id, stdio=given)
             with open(pid_file, encoding="ascii") as file:
                 pid = int(file.read())
@@ -190,19 +189,6 @@ def _private(path: str, flags: int) -> int:
 
 def _check_program(config: dict[str, Any], bundle: str) -> None:
     """Before the program is asked, for it would say so in words of its own, or not at all."""
-    root = config["root"]["path"]
-    given = [
-        Mount(m.get("type", "bind"), m.get("source", ""), m["destination"], tuple(m.get("options", ())))
-        for m in config.get("mounts", ())
-    ]
+    root, process = config["root"]["path"], config["process"]
     path = root if root.startswith("/") else f"{bundle}/{root}"
-    executable.check(path, given, config["process"]["args"][0], _identity(config["process"], config))
-
-
-def _identity(process: dict[str, Any], config: dict[str, Any]) -> executable.Identity:
-    path = next((entry[5:] for entry in reversed(process.get("env", [])) if entry.startswith("PATH=")), "")
-    if any(entry["type"] == "user" for entry in config.get("linux", {}).get("namespaces", ())):
-        return executable.Identity(cwd=process["cwd"], path=path)  # whose ids are others here
-    user = process.get("user", {})
-    groups = tuple(user.get("additionalGids", ()))
-    return executable.Identity(user.get("uid", 0), user.get("gid", 0), groups, process["cwd"], path)
+    executable.check(path, bundles.mounts(config), process["args"][0], bundles.identity(process))

@@ -1,11 +1,12 @@
 """config.json of a bundle (runtime-spec config.md): read, checked, and held against what a runtime can do.
 
 Part of the author API, for runtimes. shape.py: types and ranges; sense.py: what the specification says beyond them;
-asking.py: which of `Features` a configuration asks for.
+asking.py: which of `Features` a configuration asks for; parts.py: as values that `cmanager.linux` takes.
 """
 
 from .asking import INIT_ANNOTATION, refuse
+from .parts import identity, mounts
 from .reading import read
 from .sense import check_filter, check_process
 
-__all__ = ["INIT_ANNOTATION", "check_filter", "check_process", "read", "refuse"]
+__all__ = ["INIT_ANNOTATION", "check_filter", "check_process", "identity", "mounts", "read", "refuse"]
