@@ -53,6 +53,15 @@ class Process:
                 found[name] = os.stat(f"/proc/{self.pid}/ns/{name}").st_ino
         return found if self.alive() else {}
 
+    def children(self) -> list[Process]:
+        """Processes whose parent it is now (proc_pid_children(5)); none when it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
+                found = [Process.of(int(pid)) for pid in file.read().split()]
+        except OSError:
+            return []
+        return found if self.alive() else []
+
     def send(self, number: int) -> bool:
         """Send a signal through a pidfd; False when the process is gone. Never reaches a process with a reused pid."""
         try:

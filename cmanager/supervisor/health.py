@@ -141,6 +141,9 @@ class Monitor:
             elif ended in ready:
                 break
         else:
+            # A runtime's tool may stand between: its end would not be the program's.
+            for child in Process.of(pid).children():
+                child.send(signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return {"code": _TIMED_OUT, "output": f"health check exceeded its timeout ({self._check.timeout:g} s)"}

@@ -47,10 +47,12 @@ class Streams:
         self._interactive = interactive
         self._outputs: dict[int, bytes] = {}
         self._console: socket.socket | None = None
-        self._peer = self._null = -1
+        self._peer = self._null = self._ended = -1
+        self._theirs: tuple[int, ...] = ()
         if terminal:
             self._console, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             self.stdio = Stdio(console=theirs.detach())
+            self._theirs = (self.stdio.console,)
             return
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
@@ -61,6 +63,7 @@ class Streams:
         else:
             stdin = self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self.stdio = Stdio(stdin, out_write, err_write)
+        self._theirs = (stdin, out_write, err_write)
         for fd in self._outputs:
             os.set_blocking(fd, False)
 
@@ -75,9 +78,7 @@ class Streams:
 
         Raises CmanagerError when it made none.
         """
-        for fd in (self.stdio.stdin, self.stdio.stdout, self.stdio.stderr, self.stdio.console):
-            if fd >= 0:
-                os.close(fd)
+        self._close_theirs()
         if self._console is None:
             return
         with self._console as channel:
@@ -109,28 +110,32 @@ class Streams:
         self._listener = listener
 
     def until_end(self, init: int, others: tuple[int, ...] = (), seconds: float | None = None) -> bool:
-        """Move data until the process with this pid has ended and what it wrote has been read.
+        """Move data until the process with this pid, always the same, has ended and what it wrote has been read.
 
         Returns False, and can be called again, when one of the descriptors `others` is readable, the time is over or
         there is news of the output.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            pidfd = os.pidfd_open(init)
+            # Once: where another process reaps it, its number may be another's the next time.
+            self._ended = os.pidfd_open(init) if self._ended < 0 else self._ended
         except ProcessLookupError:
-            self._take_rest()  # another process was its parent, and has reaped it
-            return True
-        try:
-            while pidfd not in (ready := self._wait((pidfd, *others), deadline)):
-                self._serve(ready)
-                if not ready.keys().isdisjoint(others) or (deadline and time.monotonic() >= deadline):
-                    return False
-                if self._output and self._output.news:
-                    return False
             self._take_rest()
-        finally:
-            os.close(pidfd)
+            return True
+        while self._ended not in (ready := self._wait((self._ended, *others), deadline)):
+            self._serve(ready)
+            if not ready.keys().isdisjoint(others) or (deadline and time.monotonic() >= deadline):
+                return False
+            if self._output and self._output.news:
+                return False
+        self._take_rest()
         return True
+
+    def _close_theirs(self) -> None:
+        """The container's ends, whether it was given them or never came to be."""
+        for fd in self._theirs:
+            os.close(fd)
+        self._theirs = ()
 
     def _take_rest(self) -> None:
         """Its pid namespace died with it; with a shared one others may hold the pipes: take what is there."""
@@ -145,9 +150,12 @@ class Streams:
         self._clients = []
         if self._listener:
             self._listener.close()
-        for fd in {*self._outputs, self._stdin, self._peer} - {-1}:
+        self._close_theirs()
+        if self._console:
+            self._console.close()
+        for fd in {*self._outputs, self._stdin, self._peer, self._ended} - {-1}:
             os.close(fd)
-        self._outputs, self._stdin, self._peer = {}, -1, -1
+        self._outputs, self._stdin, self._peer, self._ended = {}, -1, -1, -1
 
     def _wait(self, also: tuple[int, ...], deadline: float | None) -> dict[int, int]:
         poller = select.poll()

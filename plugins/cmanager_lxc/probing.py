@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from contextlib import suppress
 
-from cmanager.errors import UnsupportedError
-from cmanager.linux import files, programs, syscalls
+from cmanager.errors import HostError, UnsupportedError
+from cmanager.linux import programs, syscalls
 from cmanager.model import Features
 from cmanager.model.codec import from_data, to_data
 
@@ -53,21 +51,15 @@ def probed(state: str, place: Place) -> Features:
     place: where one of no container may lie for a moment.
     """
     execute, attach = find("lxc-execute"), find("lxc-attach")
-    # What is made of the answers is in the key too: those that another version of this file kept are not used.
-    key: list[object] = [os.uname().release, [*_OPTIONS, *_KINDS, *_NOTES, *_KEYS]]
-    for path in (execute, attach):
-        found = os.stat(path)
-        key += [path, found.st_ino, found.st_size, found.st_mtime_ns]
-    path = f"{state}/features.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        with open(path, encoding="utf-8") as file:
-            kept = json.load(file)
-        if kept["key"] == key:
-            return from_data(Features, kept["features"])
-    features = _ask(execute, attach, place)
-    os.makedirs(state, mode=0o700, exist_ok=True)
-    files.write_atomic(path, json.dumps({"key": key, "features": to_data(features)}).encode())
-    return features
+    # What is made of the answers counts too: those that another version of this file kept are not used.
+    also = [os.uname().release, [*_OPTIONS, *_KINDS, *_NOTES, *_KEYS]]
+    try:
+        answer = programs.remembered(
+            f"{state}/features.json", [execute, attach], also, lambda: to_data(_ask(execute, attach, place))
+        )
+    except OSError as error:
+        raise HostError.of("ask what it can do of", execute, error) from None
+    return from_data(Features, answer)
 
 
 def _ask(execute: str, attach: str, place: Place) -> Features:

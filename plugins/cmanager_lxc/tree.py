@@ -34,7 +34,8 @@ def build(plan: Plan, place: Place, console: int) -> None:
     """
     with _step("make mounts private below", "/"):
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        syscalls.mount("none", "/", "none", plan.propagation | syscalls.MS_REC)
+        # Not private: lxc-execute stays here, and what the host unmounts must go here too.
+        syscalls.mount("none", "/", "none", syscalls.MS_SLAVE | syscalls.MS_REC)
         syscalls.mount("tmpfs", place.stage, "tmpfs", syscalls.MS_NOSUID, "mode=700")
         os.mkdir(place.root)
         os.mknod(f"{place.stage}/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
