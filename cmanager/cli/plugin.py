@@ -27,6 +27,12 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
     plugins = settings.engine().plugins
     found = plugins.rows()
     able = {ability.name: ability for ability in abilities.table(plugins)}
+    found = [
+        row._replace(state="failed", reason=row.reason or able[row.name].error)
+        if row.seam == "runtime" and able[row.name].error
+        else row
+        for row in found
+    ]
     if in_json:
         lacks = {name: list(ability.lacks) for name, ability in able.items()}
         own = [{"lacks": lacks[row.name]} if row.seam == "runtime" else {} for row in found]
@@ -37,10 +43,10 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
             "Seam": row.seam,
             "Name": row.name,
             "Default": "*" if row.default else "",
-            "State": "failed" if row.seam == "runtime" and able[row.name].error else row.state,
+            "State": row.state,
             "Origin": row.origin,
             "Module": row.module,
-            "Reason": row.reason or (able[row.name].error if row.seam == "runtime" else ""),
+            "Reason": row.reason,
             "Abilities": lacking(able[row.name]) if row.seam == "runtime" and not able[row.name].error else "",
         }
         for row in found

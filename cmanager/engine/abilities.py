@@ -132,6 +132,7 @@ def table(plugins: Plugins) -> list[Ability]:
         try:
             runtime = plugins.get("runtime", name)
             found.append(Ability(name, runtime.features(), isinstance(runtime, Exec)))
-        except CmanagerError as error:
-            found.append(Ability(name, None, error=str(error)))
+        except Exception as error:  # one bad plugin must not hide the others
+            text = str(error) if isinstance(error, CmanagerError) else f"{type(error).__name__}: {error}"
+            found.append(Ability(name, None, error=text))
     return found

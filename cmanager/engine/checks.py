@@ -70,6 +70,9 @@ def _check_modes(request: RunRequest) -> None:
 def _check_words(request: RunRequest) -> None:
     if request.remove and request.restart.name != "no":
         raise InvalidError("--rm and --restart cannot be given together")
+    for key in request.annotations:
+        if key.startswith("dev.cmanager."):
+            raise InvalidError(f"invalid --annotation {key}: names that begin with dev.cmanager. are the manager's")
     if request.stop_signal:
         signals.number_of(request.stop_signal)
     check_hostname(request.hostname)
@@ -138,11 +141,12 @@ def _check_sources(request: RunRequest) -> None:
 
 def _check_sysctls(request: RunRequest) -> None:
     spaces, shares = request.namespaces, request.shares
+    joined = request.network.startswith(("container:", "ns:"))
     for key in request.sysctls:
         defaults.check_sysctl(
             key,
             own_ipc=spaces.ipc == "private" and not shares("ipc"),
-            own_net=request.network != "host" and not shares("network"),
+            own_net=request.network != "host" and not joined and not shares("network"),
             own_uts=spaces.uts == "private" and not shares("uts"),
         )
 

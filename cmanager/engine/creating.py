@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ..errors import ConflictError, NotFoundError
+from ..errors import ConflictError, NotFoundError, UnsupportedError
 from ..linux.process import Process, boot_id
 from ..model.container import Container, Providers, RunRequest, Status
 from ..model.image import Image, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
 from ..oci import health, signals, spec
+from ..seams import Exec
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
 from . import abilities, addresses, checks, ports, userns
@@ -98,6 +99,8 @@ class Creating:
         self._engine.volumes.check(filled, providers.storage)
         ports.check(self._engine.plugins, filled)
         addresses.check(self._engine.plugins, filled, now=starting)
+        if filled.health.test and filled.health.test[0] != "NONE" and not isinstance(runtime, Exec):
+            raise UnsupportedError(f"runtime {providers.runtime} cannot honour --health-cmd, it has no exec")
         settled = checks.settle(filled, runtime.features(), limiter)
         if starting:
             ports.check_free(self._engine.plugins, filled, self._engine.list)
@@ -179,7 +182,9 @@ class Creating:
             expose=ports.exposed(request, image.config),
         )
         signals.number_of(request.stop_signal)
-        health.effective(request.health, image.config.healthcheck)
+        runtime = self._engine.plugins.get("runtime", providers.runtime)
+        if health.effective(request.health, image.config.healthcheck) and not isinstance(runtime, Exec):
+            warnings = (*warnings, f"runtime {providers.runtime} does without: the image's health check")
         request = self._engine.volumes.settle(id, request, image.config, providers.storage)
         ports.check(self._engine.plugins, request)
         # Its lock, for a pod must not be removed now.

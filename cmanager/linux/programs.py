@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from attrs import frozen
 
 from ..errors import CmanagerError
-from . import cgroups, syscalls
+from . import cgroups, files, syscalls
 
 #: Where tools of the system are, whatever the caller's PATH says.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -43,6 +45,26 @@ def find(name: str) -> str:
         if os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
     raise FileNotFoundError(2, "no such program", name)
+
+
+def remembered(path: str, programs: Sequence[str], also: Sequence[Any], ask: Callable[[], Any]) -> Any:
+    """What `ask` answers, JSON data, kept in the file `path` for as long as the same programs are installed.
+
+    programs: paths; also: what else the answer depends on, JSON data. Where it cannot be kept, it is asked each time.
+    Raises OSError for a program that is not there, and what `ask` raises.
+    """
+    found = [(program, os.stat(program)) for program in programs]
+    key = [*also, *([program, at.st_ino, at.st_size, at.st_mtime_ns] for program, at in found)]
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        with open(path, encoding="utf-8") as file:
+            kept = json.load(file)
+        if kept["key"] == key:
+            return kept["answer"]
+    answer = ask()
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        files.write_atomic(path, json.dumps({"key": key, "answer": answer}).encode())
+    return answer
 
 
 def spawn(

@@ -21,7 +21,7 @@ _OWN = {"proc": "/proc", "devpts": "/dev/pts", "mqueue": "/dev/mqueue"}
 _OWN_PLACES = ("/proc/", "/dev/pts/", "/dev/mqueue/", "/sys/fs/cgroup/")
 #: Nodes that it makes itself, and fails when somebody else did.
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
-_NODES |= {"tty": (5, 0), "ptmx": (5, 2)}
+_NODES |= {"tty": (5, 0), "ptmx": (5, 2), "net/tun": (10, 200)}
 #: In /proc: what it makes read-only, all at once or none of it, and what it covers then. Elsewhere rootfs.py does both.
 _READONLY = {f"/proc/{name}" for name in ("acpi", "apm", "asound", "bus", "fs", "irq", "scsi", "sys")}
 _COVERED = {f"/proc/{name}" for name in ("kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list")}
@@ -142,8 +142,8 @@ def _shared_cgroups(config: dict[str, Any]) -> tuple[Mount, ...]:
 
 
 def _is_standard(device: dict[str, Any]) -> bool:
-    directory, _, name = device["path"].rpartition("/")
-    return directory == "/dev" and _NODES.get(name) == (device.get("major"), device.get("minor"))
+    number = _NODES.get(device["path"].removeprefix("/dev/"))
+    return number == (device.get("major"), device.get("minor")) and os.path.exists(device["path"])
 
 
 def _check_texts(process: dict[str, Any]) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from contextlib import suppress
 
-from cmanager.errors import UnsupportedError
-from cmanager.linux import files, programs
+from cmanager.errors import HostError, UnsupportedError
+from cmanager.linux import programs
 from cmanager.model import Features
 
 _OLDEST = 242  # the first with --oci-bundle
@@ -41,16 +38,13 @@ def probed(path: str, directory: str) -> Features:
 
 
 def _version(path: str, directory: str) -> str:
-    found = os.stat(path)
-    key = [path, found.st_ino, found.st_size, found.st_mtime_ns]
-    kept_at = f"{directory}/version.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        with open(kept_at, encoding="utf-8") as file:
-            kept = json.load(file)
-        if kept["key"] == key:
-            return str(kept["version"])
+    try:
+        version = programs.remembered(f"{directory}/version.json", [path], [], lambda: _ask(path))
+    except OSError as error:
+        raise HostError.of("ask the version of", path, error) from None
+    return str(version)
+
+
+def _ask(path: str) -> str:
     said = re.match(r"systemd (\d+)(?: \(([^)]*)\))?", programs.run([path, "--version"]).out)
-    version = (said[2] or said[1]) if said else ""
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    files.write_atomic(kept_at, json.dumps({"key": key, "version": version}).encode())
-    return version
+    return (said[2] or said[1]) if said else ""

@@ -61,7 +61,15 @@ class Nspawn:
         bundles.refuse(config, features, "nspawn")
         planned = plan.make(bundle.path, config)
         executable.check(planned.root, planned.mounts, planned.program, planned.who)
+        try:
+            return self._hold(bundle, planned, stdio)
+        except OSError as error:
+            raise HostError.of("prepare a container at", self._directory(bundle.id), error) from None
+
+    def _hold(self, bundle: Bundle, planned: plan.Plan, stdio: Stdio) -> int:
         directory = self._directory(bundle.id)
+        with suppress(FileNotFoundError):
+            files.remove_tree(directory)
         os.makedirs(directory, mode=0o700)
         place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         inbox = None

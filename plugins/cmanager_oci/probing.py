@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from cmanager.linux import files, syscalls
+from cmanager.linux import programs, syscalls
 from cmanager.model import Features
 from cmanager.model.codec import from_data, to_data
 from cmanager.model.runtime import OPTIONS
@@ -25,21 +25,12 @@ _HOME = "HOME is set for the program where the container has none"
 
 def probed(tool: Tool, directory: str) -> Features:
     """The features of the program, from a file in `directory` when it was asked before. Raises UnsupportedError."""
+    also = [_VERSION, list(OPTIONS), os.uname().release]
     try:
-        found = os.stat(tool.path)
+        answer = programs.remembered(f"{directory}/features.json", [tool.path], also, lambda: to_data(_ask(tool)))
     except OSError as error:
         raise tool.missing(error) from None
-    key = [_VERSION, list(OPTIONS), tool.path, found.st_ino, found.st_size, found.st_mtime_ns, os.uname().release]
-    path = f"{directory}/features.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        with open(path, encoding="utf-8") as file:
-            kept = json.load(file)
-        if kept["key"] == key:
-            return from_data(Features, kept["features"])
-    features = _ask(tool)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    files.write_atomic(path, json.dumps({"key": key, "features": to_data(features)}).encode())
-    return features
+    return from_data(Features, answer)
 
 
 def _ask(tool: Tool) -> Features:
