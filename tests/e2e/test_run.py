@@ -173,6 +173,9 @@ def test_a_closed_stdout_does_not_end_the_container(cli: Cli) -> None:
         (["--runtime", "natvie"], "native"),
         (["--env-file", "/no/such/file"], "/no/such/file"),
         (["--shm-size", "-1"], "--shm-size"),
+        (["--shm-size", "1m", "--ipc", "host"], "--shm-size"),
+        (["--hostname", "web", "--uts", "host"], "--hostname"),
+        (["--annotation", "dev.cmanager.init=true"], "dev.cmanager."),
         (["--no-such-flag"], "--no-such-flag"),
     ],
 )

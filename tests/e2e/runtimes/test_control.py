@@ -37,6 +37,7 @@ def stands(ticks: Callable[[], int]) -> Callable[[], bool]:
     return still
 
 
+@pytest.mark.everyday("native", "runc", "lxc")
 def test_it_hears_every_signal(cli: Cli, tmp_path: Path, ticks: Callable[[], int]) -> None:
     traps = "".join(f"trap 'echo {number}' {number}; " for number in _HEARD)
     cli.ok("run", "-d", "--name", "it", "-v", f"{tmp_path}:/ticks", "busybox", "sh", "-c", traps + _TICKS)

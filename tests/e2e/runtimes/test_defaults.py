@@ -13,7 +13,7 @@ _POLITE = ("busybox", "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do s
 
 
 @pytest.mark.parametrize("runtime", [name for name in NAMES if name != "native"], indirect=True)
-@pytest.mark.everyday("runc", "lxc")
+@pytest.mark.everyday("runc")
 @pytest.mark.parametrize("way", ["from native", "to native"])
 def test_containers_stay_with_who_made_them(machine: Cli, cli: Cli, runtime: Runtime, way: str) -> None:
     before, after = (machine, cli) if way == "from native" else (cli, machine)

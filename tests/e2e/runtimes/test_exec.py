@@ -92,6 +92,13 @@ def test_it_lives_where_the_container_lives_as_confined(cli: Cli, runtime: Runti
     end(process)
 
 
+def test_a_health_check_that_takes_too_long_leaves_nothing_behind(cli: Cli) -> None:
+    check = ("--health-cmd", "sleep 997", "--health-interval", "1s", "--health-timeout", "1s", "--health-retries", "2")
+    cli.ok("run", "-d", "--name", "ill", *check, "busybox", "sleep", "1000")
+    wait_until(lambda: cli.inspect("ill")["State"]["Health"]["Status"] == "unhealthy", "two checks have failed")
+    assert cli.ok("exec", "ill", "ps").count("sleep 997") <= 1
+
+
 def parent(pid: int) -> int:
     return int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
 

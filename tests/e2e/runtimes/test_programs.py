@@ -100,6 +100,8 @@ FLAGS = {
         ("--security-opt", "no-new-privileges=true"), status("NoNewPrivs"), "1", needs=("no_new_privileges",)
     ),
     "new privileges": Case(("--security-opt", "no-new-privileges=false"), status("NoNewPrivs"), "0"),
+    "privileges": Case(("--privileged",), f"{status('NoNewPrivs')}; {status('Seccomp')}", "0\n0"),
+    "a health check": Case(("--health-cmd", "true"), "exit 6", code=6, needs=("exec",)),
     "no filter": Case(("--security-opt", "seccomp=unconfined"), status("Seccomp"), "0"),
 }
 
@@ -113,7 +115,7 @@ def test_a_user_namespace(cli: Cli, runtime: Runtime) -> None:
     check(cli, runtime, _USERNS)
 
 
-@pytest.mark.everyday("native", "runc", "lxc")
+@pytest.mark.everyday("native", "runc")
 @pytest.mark.parametrize("case", FLAGS)
 def test_a_flag_is_honoured_or_refused(cli: Cli, runtime: Runtime, case: str) -> None:
     check(cli, runtime, FLAGS[case])

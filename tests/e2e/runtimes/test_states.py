@@ -126,7 +126,7 @@ def states(*everyday: str) -> list[ParameterSet]:
     return [pytest.param(state, marks=[] if state in everyday else pytest.mark.everyday("native")) for state in STATES]
 
 
-@pytest.mark.everyday("native", "runc")
+@pytest.mark.everyday("native")
 @pytest.mark.parametrize("before", states("running", "paused"))
 @pytest.mark.parametrize("verb", CHANGING)
 def test_what_a_verb_makes_of_a_state(cli: Cli, make: Callable[..., None], verb: str, before: str) -> None:
@@ -142,7 +142,7 @@ def test_what_a_verb_makes_of_a_state(cli: Cli, make: Callable[..., None], verb:
     wait_until(lambda: state(cli) == expected, f"it is {expected}")
 
 
-@pytest.mark.everyday("native", "runc")
+@pytest.mark.everyday("native")
 @pytest.mark.parametrize("now", states("running"))
 def test_what_changes_no_state(cli: Cli, runtime: Runtime, make: Callable[..., None], now: str) -> None:
     make(now, "-v", "states:/data")
