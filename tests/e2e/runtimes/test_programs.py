@@ -147,7 +147,7 @@ DEFAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "no other user namespace in it": (("seccomp",), "unshare -U true 2>&1 | grep -c 'not permitted'", "1"),
     "devices": (
         ("devices",),
-        "ls /dev | grep -v -x -e char -e console -e net | tr '\\n' ' '",
+        "ls /dev | grep -v -x -e char -e console -e core -e net | tr '\\n' ' '",
         "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
     ),
     "devices that work": (("devices",), "echo x > /dev/null && head -c 4 /dev/zero | wc -c", "4"),
