@@ -37,7 +37,7 @@ def stands(ticks: Callable[[], int]) -> Callable[[], bool]:
     return still
 
 
-@pytest.mark.everyday("native", "runc", "lxc")
+@pytest.mark.everyday("native", "lxc")
 def test_it_hears_every_signal(cli: Cli, tmp_path: Path, ticks: Callable[[], int]) -> None:
     traps = "".join(f"trap 'echo {number}' {number}; " for number in _HEARD)
     cli.ok("run", "-d", "--name", "it", "-v", f"{tmp_path}:/ticks", "busybox", "sh", "-c", traps + _TICKS)
@@ -71,6 +71,7 @@ def test_it_dies_of_each_signal(cli: Cli, runtime: Runtime) -> None:
     assert codes == {name: str(128 + number) for name, number in names.items()}
 
 
+@pytest.mark.everyday("native", "runc", "lxc")
 def test_stop_asks_and_insists(cli: Cli) -> None:
     script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"
     cli.ok("run", "-d", "--name", "polite", "busybox", "sh", "-c", script)

@@ -122,12 +122,12 @@ def make(cli: Cli, tmp_path: Path) -> Callable[..., None]:
 
 
 def states(*everyday: str) -> list[ParameterSet]:
-    """All of them; those not named run every day with native alone, which is enough for what the engine does."""
-    return [pytest.param(state, marks=[] if state in everyday else pytest.mark.everyday("native")) for state in STATES]
+    """All of them; those not named are for full runs."""
+    return [pytest.param(state, marks=[] if state in everyday else pytest.mark.slow) for state in STATES]
 
 
 @pytest.mark.everyday("native")
-@pytest.mark.parametrize("before", states("running", "paused"))
+@pytest.mark.parametrize("before", states("running", "paused", "exited"))
 @pytest.mark.parametrize("verb", CHANGING)
 def test_what_a_verb_makes_of_a_state(cli: Cli, make: Callable[..., None], verb: str, before: str) -> None:
     words, answers = CHANGING[verb]
@@ -143,7 +143,7 @@ def test_what_a_verb_makes_of_a_state(cli: Cli, make: Callable[..., None], verb:
 
 
 @pytest.mark.everyday("native")
-@pytest.mark.parametrize("now", states("running"))
+@pytest.mark.parametrize("now", states("running", "exited"))
 def test_what_changes_no_state(cli: Cli, runtime: Runtime, make: Callable[..., None], now: str) -> None:
     make(now, "-v", "states:/data")
     if now == "restarting":
