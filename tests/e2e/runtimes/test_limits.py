@@ -9,7 +9,8 @@ import pytest
 from ...support import Cli, wait_until
 from ..test_limits import cgroup, cpu_seconds, exists
 
-pytestmark = pytest.mark.root
+#: With native its own files of tests say the same every day.
+pytestmark = [pytest.mark.root, pytest.mark.everyday("runc", "lxc")]
 
 
 def test_too_much_memory_is_death_and_told(cli: Cli) -> None:
@@ -27,7 +28,7 @@ def test_a_fork_bomb_ends_at_its_limit(cli: Cli) -> None:
     assert "fork" in done.stderr
 
 
-@pytest.mark.everyday("native")
+@pytest.mark.everyday("runc")
 def test_shares_divide_a_processor_two_to_one(cli: Cli) -> None:
     ids = {}
     for shares in ("1024", "512"):

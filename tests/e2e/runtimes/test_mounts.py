@@ -9,7 +9,8 @@ import pytest
 from ...support import Cli
 from .matrix import Runtime, answers, sheet
 
-pytestmark = pytest.mark.root
+#: With native its own files of tests say the same every day.
+pytestmark = [pytest.mark.root, pytest.mark.everyday("runc", "lxc")]
 
 
 def test_binds_volumes_and_tmpfs(cli: Cli, tmp_path: Path) -> None:

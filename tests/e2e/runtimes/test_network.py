@@ -9,7 +9,8 @@ import pytest
 from ...support import Cli
 from .matrix import Case, Runtime, check, own
 
-pytestmark = pytest.mark.root
+#: With native its own files of tests say the same every day.
+pytestmark = [pytest.mark.root, pytest.mark.everyday("runc", "lxc")]
 
 _FACTS = (
     "readlink /proc/self/ns/net; ip -o -4 address show eth0 | awk '{print $4}'; ip route | awk '/default/ {print $3}'"

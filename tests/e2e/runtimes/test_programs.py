@@ -115,7 +115,7 @@ def test_a_user_namespace(cli: Cli, runtime: Runtime) -> None:
     check(cli, runtime, _USERNS)
 
 
-@pytest.mark.everyday("native", "runc")
+@pytest.mark.everyday("runc")
 @pytest.mark.parametrize("case", FLAGS)
 def test_a_flag_is_honoured_or_refused(cli: Cli, runtime: Runtime, case: str) -> None:
     check(cli, runtime, FLAGS[case])
