@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from attrs import frozen
+
+from ..errors import HostError
+from . import inroot, mounts, syscalls
+from .mounts import Mount
 
 
 @frozen
@@ -73,3 +78,60 @@ def join(directory: str, pid: int = 0) -> None:
         os.write(fd, b"%d" % pid)
     finally:
         os.close(fd)
+
+
+def join_all(cgroup: str, pid: int = 0, among: tuple[Hierarchy, ...] | None = None) -> None:
+    """Move a process (0: the caller) into a cgroup in every hierarchy that has it; "" is none and moves nothing.
+
+    among: the hierarchies, found anew when None. Raises HostError when none has it, or one refuses.
+    """
+    if not cgroup:
+        return
+    found = hierarchies() if among is None else among
+    joined = not found
+    for hierarchy in found:
+        directory = hierarchy.path(cgroup)
+        try:
+            join(directory, pid)
+            joined = True
+        except FileNotFoundError:
+            continue  # a limiter need not use every hierarchy
+        except OSError as error:
+            raise HostError.of("join cgroup", directory, error) from None
+    if not joined:
+        raise HostError("join cgroup", cgroup, errno.ENOENT)
+
+
+def mount_all(root: int, mount: Mount, among: tuple[Hierarchy, ...], *, own_namespace: bool) -> None:
+    """A mount of type "cgroup" under `root`: every hierarchy at the place the host has it. Raises OSError.
+
+    own_namespace: whether the caller is in the container's cgroup namespace, from which they are seen then.
+    """
+    if len(among) == 1 and among[0].version == 2:
+        _mount_unified(root, among[0], mount.target, mount.options, own_namespace)
+        return
+    if not among:
+        return
+    plain = tuple(option for option in mount.options if option != "ro")
+    mounts.make(Mount("tmpfs", "tmpfs", mount.target, (*plain, "mode=755", "size=65536")), root)
+    top = inroot.open_in(root, mount.target, os.O_PATH | os.O_DIRECTORY)
+    for hierarchy in among:
+        name = os.path.basename(hierarchy.mountpoint)
+        if hierarchy.version == 2:
+            _mount_unified(top, hierarchy, name, mount.options, own_namespace)
+            continue
+        mounts.make(Mount("cgroup", "cgroup", name, (*mount.options, *hierarchy.controllers)), top)
+        if "," in name:
+            for controller in hierarchy.controllers:
+                os.symlink(name, controller, dir_fd=top)
+    if "ro" in mount.options:
+        syscalls.mount_setattr(top, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
+    os.close(top)
+
+
+def _mount_unified(root: int, hierarchy: Hierarchy, target: str, options: tuple[str, ...], own_namespace: bool) -> None:
+    if own_namespace:
+        mounts.make(Mount("cgroup2", "cgroup", target, options), root)
+    else:
+        # A new mount made in the host's cgroup namespace resets nsdelegate and the like for the whole host.
+        mounts.make(Mount("bind", hierarchy.mountpoint, target, ("bind", *options)), root)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
 
 from . import syscalls
+
+_NS_GET_NSTYPE = 0xB703  # include/uapi/linux/nsfs.h
 
 
 def pin(path: str, file: str, make: Callable[[], None], settle: Callable[[int], None] = lambda pid: None) -> None:
@@ -82,3 +85,11 @@ def unpin(path: str) -> None:
             raise
     with suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def is_kind(fd: int, flag: int) -> bool:
+    """Whether a descriptor is of a namespace of this kind, given as its clone flag (ioctl_nsfs(2))."""
+    try:
+        return fcntl.ioctl(fd, _NS_GET_NSTYPE) == flag
+    except OSError:
+        return False

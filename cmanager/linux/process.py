@@ -28,6 +28,32 @@ def start_time(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def reap(pid: int) -> int:
+    """Wait for a child; its exit code, 128 + n when signal n killed it (waitpid(2)). ChildProcessError."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code if code >= 0 else 128 - code
+
+
+def children(pid: int) -> list[int]:
+    """Children of a single-threaded process, zombies and adopted ones too, the oldest first; none when it is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except FileNotFoundError:
+        return _by_parent(pid) if os.path.exists(f"/proc/{pid}") else []  # a kernel without CONFIG_PROC_CHILDREN
+    except OSError:
+        return []
+
+
+def _by_parent(pid: int) -> list[int]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            if int(file.read().rpartition(b")")[2].split()[1]) == pid:
+                found.append(int(name))
+    return sorted(found, key=lambda child: (start_time(child), child))
+
+
 @frozen
 class Process:
     """One process of one boot. pid: int; started: clock ticks after boot; boot: str, the boot id."""
@@ -52,15 +78,6 @@ class Process:
             with suppress(OSError):
                 found[name] = os.stat(f"/proc/{self.pid}/ns/{name}").st_ino
         return found if self.alive() else {}
-
-    def children(self) -> list[Process]:
-        """Processes whose parent it is now (proc_pid_children(5)); none when it is gone."""
-        try:
-            with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
-                found = [Process.of(int(pid)) for pid in file.read().split()]
-        except OSError:
-            return []
-        return found if self.alive() else []
 
     def send(self, number: int) -> bool:
         """Send a signal through a pidfd; False when the process is gone. Never reaches a process with a reused pid."""

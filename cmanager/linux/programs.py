@@ -16,6 +16,7 @@ from attrs import frozen
 
 from ..errors import CmanagerError
 from . import cgroups, files, syscalls
+from .process import reap
 
 #: Where tools of the system are, whatever the caller's PATH says.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -164,9 +165,7 @@ def run(
     try:
         given = [fd if fd >= 0 else other for fd, other in zip(stdio, (null, out, err), strict=True)]
         pid = spawn(argv, (given[0], given[1], given[2]), env=env, directories=directories, keep=keep)
-        status = os.waitpid(pid, 0)[1]
-        code = os.waitstatus_to_exitcode(status)
-        return Finished(code if code >= 0 else 128 - code, _text(out), _text(err))
+        return Finished(reap(pid), _text(out), _text(err))
     finally:
         for fd in (null, out, err):
             os.close(fd)

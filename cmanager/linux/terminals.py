@@ -9,6 +9,7 @@ import struct
 import termios
 
 from ..errors import CmanagerError
+from . import inroot, syscalls
 
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441  # include/uapi/asm-generic/ioctls.h
 
@@ -26,6 +27,19 @@ def open_peer(master: int) -> int:
 def resize(fd: int, rows: int, columns: int) -> None:
     """Set the window's size; whoever is in the foreground hears of it (SIGWINCH)."""
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+
+def place_console(root: int, peer: int) -> None:
+    """Mount the other end at /dev/console under `root`, from its descriptor. Raises OSError."""
+    copy = syscalls.open_tree(peer, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
+    try:
+        point = inroot.make_file(root, "/dev/console")
+        try:
+            syscalls.move_mount(copy, point)
+        finally:
+            os.close(point)
+    finally:
+        os.close(copy)
 
 
 def send(channel: int, master: int) -> None:

@@ -38,6 +38,8 @@ OPTIONS = (
     *("no_new_privileges", "poststart", "rlimits", "seccomp", "sysctl", "terminal", "umask", "user", "userns"),
 )
 
+#: Runtimes without a word for an init in the runtime specification read this annotation.
+INIT_ANNOTATION = "dev.cmanager.init"
 #: Of a program when nothing else is said; another one is an option.
 DEFAULT_UMASK = 0o022
 

@@ -11,13 +11,12 @@ from ..linux.mounts import Mount
 from ..model.container import RunRequest, Ulimit
 from ..model.image import ImageConfig
 from ..model.plugin import Amendment
+from ..model.runtime import INIT_ANNOTATION
 from . import defaults, devices
 from .security import Security
 from .users import User
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: Runtimes without a word for it in the runtime specification read this annotation.
-INIT_ANNOTATION = "dev.cmanager.init"
 
 
 @frozen

@@ -55,12 +55,6 @@ def _noted(number: int, frame: object) -> None:
     """The descriptor says so; nothing may happen between two byte codes."""
 
 
-def children() -> set[int]:
-    """Pids of this process's children, zombies and adopted ones among them (proc(5))."""
-    with open("/proc/thread-self/children", encoding="ascii") as file:
-        return {int(pid) for pid in file.read().split()}
-
-
 def say(report: socket.socket, error: BaseException | None) -> None:
     """The one answer to whoever waits for the start; nobody may be there any more."""
     message: dict[str, Any] = {}

@@ -6,6 +6,7 @@ import os
 import socket
 from typing import NoReturn
 
+from ..linux.process import reap
 from ..model.runtime import Bundle
 from ..plugins import Plugins
 from ..state.journal import Journal
@@ -51,7 +52,6 @@ def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: so
         return
     say(report, None)
     streams.until_end(pid)
-    status = os.waitpid(pid, 0)[1]
-    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+    code = reap(pid)
     Announcer(plugins, Journal(launch.paths.events), unheard).container("exec_die", container, exitCode=str(code))
     streams.finish(code)

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from ..errors import CmanagerError
-from ..linux.process import Process
+from ..linux.process import Process, children, reap
 from ..model.container import Check, ExecRequest, Health, Healthcheck
 from ..model.runtime import Bundle, Stdio
 from ..oci import execution, health
@@ -142,11 +142,11 @@ class Monitor:
                 break
         else:
             # A runtime's tool may stand between: its end would not be the program's.
-            for child in Process.of(pid).children():
-                child.send(signal.SIGKILL)
+            for child in children(pid):
+                os.kill(child, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return {"code": _TIMED_OUT, "output": f"health check exceeded its timeout ({self._check.timeout:g} s)"}
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        code = reap(pid)
         text = output.decode("utf-8", "replace")[:_OUTPUT]
-        return {"code": code if code >= 0 else 128 - code, "output": text}
+        return {"code": code, "output": text}

@@ -14,13 +14,12 @@ import attrs
 from ..errors import HostError
 from ..linux import files, inroot, mounts
 from ..linux.mounts import Mount
-from ..linux.process import Process
+from ..linux.process import Process, children
 from ..model.container import Container
 from ..model.runtime import Bundle
 from ..oci import security, spec, users
 from ..plugins import Plugins
 from . import etc, rootfs, volumes
-from .background import children
 from .launch import Launch
 from .oom import set_oom_score
 from .output import Output
@@ -135,7 +134,7 @@ class Life:
 
     def _start(self) -> None:
         self.pid = self.runtime.start(self._container.id)
-        self.children = children()
+        self.children = set(children(os.getpid()))
         init = Process.of(self.pid)
         self._record(
             init=init,

@@ -18,14 +18,14 @@ import attrs
 
 from ..errors import CmanagerError, CommandError
 from ..linux import files
-from ..linux.process import Process, boot_id
+from ..linux.process import Process, boot_id, children
 from ..model.limits import Usage
 from ..oci import health
 from ..plugins import Plugins
 from ..seams import Exec
 from ..state import Store
 from . import departure, restart
-from .background import children, detach, say, wakeable
+from .background import detach, say, wakeable
 from .book import Book
 from .health import Monitor
 from .launch import GO, Launch
@@ -127,7 +127,7 @@ class _Supervisor:
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
                 _drain(self._wake)
-                _reap(life.children | {life.pid, monitor.child if monitor else 0})
+                _reap(life.children | {monitor.child if monitor else 0})
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
@@ -284,7 +284,7 @@ class _Supervisor:
 
 def _reap(spared: set[int]) -> None:
     """Take the exit codes of what was left to us, a subreaper (prctl(2)), but for those whom somebody waits for."""
-    for pid in children() - spared:
+    for pid in set(children(os.getpid())) - spared:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 

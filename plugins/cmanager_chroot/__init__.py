@@ -6,27 +6,23 @@ import os
 import resource
 import signal
 import socket
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from attrs import define
 
 from cmanager import hookimpl
 from cmanager.errors import CmanagerError, CommandError, ConflictError, HostError, NotFoundError
-from cmanager.linux import cgroups, inroot, mounts, programs, syscalls
-from cmanager.linux.process import Process
+from cmanager.linux import cgroups, inroot, mounts, nodes, programs, syscalls
+from cmanager.linux.process import Process, reap
 from cmanager.model import Bundle, Features, Provider, Stdio
-from cmanager.model.bundle import read, refuse
+from cmanager.model import bundle as bundles
 
 _FEATURES = Features(
     namespaces=("mount",),
     options=("devices", "exact_environment", "no_new_privileges", "rlimits", "umask", "user"),
     warnings=("runtime chroot: processes and network are the host's, and root can get out: run only what you trust",),
 )
-_NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
-_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
 _CHANNEL, _GO = 3, b"G"  # where the child hears of its start and tells of its failure; execution closes it
 
 
@@ -51,8 +47,8 @@ class Chroot:
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         if bundle.id in self._containers:
             raise ConflictError(f"container {bundle.id[:12]} was created already")
-        config = read(bundle.path)
-        refuse(config, _FEATURES, "chroot")
+        config = bundles.read(bundle.path)
+        bundles.refuse(config, _FEATURES, "chroot")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -81,8 +77,7 @@ class Chroot:
     def wait(self, id: str) -> int:
         container = self._known(id)
         if container.code is None:
-            code = os.waitstatus_to_exitcode(os.waitpid(container.pid, 0)[1])
-            container.code = code if code >= 0 else 128 - code
+            container.code = reap(container.pid)
         return container.code
 
     def kill(self, id: str, init: Process, number: int) -> None:
@@ -134,25 +129,19 @@ def _steps(config: dict[str, Any], process: dict[str, Any], bundle: str) -> Iter
     linux, user = config["linux"], process.get("user", {})
     os.setsid()
     yield "join its cgroup"
-    for hierarchy in cgroups.hierarchies() if linux.get("cgroupsPath") else ():
-        with suppress(FileNotFoundError):  # the core does not use them all
-            cgroups.join(hierarchy.path(linux["cgroupsPath"]))
+    cgroups.join_all(linux.get("cgroupsPath", ""))
     yield "make a mount namespace"
     mounts.make_private_namespace()
     root = inroot.open_root(os.path.join(bundle, config["root"]["path"]))
-    for entry in config.get("mounts", ()):
-        yield f"mount {entry['destination']}"
-        mounts.make(_mount(entry), root)
+    for mount in bundles.mounts(config):
+        yield f"mount {mount.target}"
+        mounts.make(mount, root)
     os.umask(0)
-    standard = [{"path": f"/dev/{name}", "type": "c", "major": m, "minor": n} for name, (m, n) in _NODES.items()]
-    for device in linux.get("devices", []) + standard:
-        yield f"make {device['path']}"
-        _make_node(root, device)
+    for node in bundles.nodes(config):
+        yield f"make {node.path}"
+        nodes.make(root, node)
     yield "make the links in /dev"
-    dev = inroot.make_directory(root, "/dev")
-    for name, target in _LINKS.items():
-        with suppress(FileExistsError):
-            os.symlink(target, name, dir_fd=dev)
+    nodes.link(root)
     yield "change the root"
     if config["root"].get("readonly"):
         syscalls.mount_setattr(root, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
@@ -172,24 +161,6 @@ def _steps(config: dict[str, Any], process: dict[str, Any], bundle: str) -> Iter
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     yield f"change directory to {process['cwd']}"
     os.chdir(process["cwd"])
-
-
-def _mount(entry: dict[str, Any]) -> mounts.Mount:
-    options = tuple(entry.get("options", ()))
-    return mounts.Mount(entry.get("type", "bind"), entry.get("source", ""), entry["destination"], options)
-
-
-def _make_node(root: int, device: dict[str, Any]) -> None:
-    above, _, name = device["path"].rpartition("/")
-    directory = inroot.make_directory(root, above)
-    kind = {"b": stat.S_IFBLK, "p": stat.S_IFIFO}.get(device["type"], stat.S_IFCHR)
-    number = os.makedev(device.get("major", 0), device.get("minor", 0))
-    try:
-        os.mknod(name, kind | device.get("fileMode", 0o666), number, dir_fd=directory)
-        os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=directory, follow_symlinks=False)
-    except FileExistsError:
-        if os.stat(name, dir_fd=directory, follow_symlinks=False).st_rdev != number:
-            raise
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import termios
 from typing import Any
 
 from cmanager.errors import CommandError, HostError, NotFoundError, UnsupportedError
-from cmanager.linux import capabilities, executable, mounts, programs, syscalls, terminals
+from cmanager.linux import capabilities, cgroups, executable, mounts, programs, syscalls, terminals
 from cmanager.linux.executable import Identity
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Stdio
@@ -96,7 +96,7 @@ def _started(words: list[str], init: Process, cgroup: str, umask: int, terminal:
             # lxc-attach makes a second one inside, and hears of a new size only in front of this one.
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             _see_terminals(init)
-        tree.join(cgroup)
+        cgroups.join_all(cgroup)
         _enter_cgroup_namespace(init)
         os.umask(umask)
 

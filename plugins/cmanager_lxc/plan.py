@@ -7,37 +7,23 @@ with all their options and no link on the way, device nodes, masks, kernel param
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
 from typing import Any
 
 from attrs import frozen
 
 from cmanager.errors import HostError, InvalidError, UnsupportedError
-from cmanager.linux import syscalls
+from cmanager.linux import pins, syscalls
 from cmanager.linux.executable import Identity
 from cmanager.linux.mounts import PROPAGATION, Mount, parse_options
+from cmanager.linux.nodes import Node
 from cmanager.model import Features
 from cmanager.model import bundle as bundles
 
 #: What lxc mounts: these show the namespaces of whoever mounts them.
 INSIDE = ("proc", "sysfs", "mqueue")
-_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _IPC = ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
-_NS_GET_NSTYPE = 0xB703
 _UTS = ("kernel.domainname", "kernel.hostname")
-
-
-@frozen
-class Device:
-    """A node to make under the root. mode: with stat.S_IFCHR, S_IFBLK or S_IFIFO."""
-
-    path: str
-    mode: int
-    device: int
-    uid: int
-    gid: int
 
 
 @frozen
@@ -63,11 +49,10 @@ class Plan:
 
     root: str
     mounts: tuple[Mount, ...]
-    devices: tuple[Device, ...]
+    nodes: tuple[Node, ...]
     masked: tuple[str, ...]
     readonly: tuple[str, ...]
     root_readonly: bool
-    propagation: int
     spaces: tuple[Space, ...]
     namespaces: dict[str, str]
     cgroup: str
@@ -94,16 +79,14 @@ def read(bundle: str, features: Features) -> Plan:
             "runtime lxc cannot honour --cgroupns host with a network of its own, use --network host"
         )
     mounts = bundles.mounts(config)
-    propagation = linux.get("rootfsPropagation") or "rprivate"
-    _refuse_shared(propagation, mounts)
+    _refuse_shared(linux.get("rootfsPropagation") or "rprivate", mounts)
     return Plan(
         root=root if root.startswith("/") else f"{bundle}/{root}",
         mounts=mounts,
-        devices=tuple(_device(device) for device in (*_standard_devices(), *linux.get("devices", ()))),
+        nodes=bundles.nodes(config),
         masked=tuple(linux.get("maskedPaths", ())),
         readonly=tuple(linux.get("readonlyPaths", ())),
         root_readonly=bool(config["root"].get("readonly")),
-        propagation=PROPAGATION[propagation],
         spaces=_spaces(config, namespaces),
         namespaces=namespaces,
         cgroup=linux.get("cgroupsPath", ""),
@@ -128,13 +111,9 @@ def _check_namespace(kind: str, path: str) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise HostError.of(f"open the {kind} namespace", path, error) from None
-    try:
-        found = fcntl.ioctl(fd, _NS_GET_NSTYPE)
-    except OSError:
-        found = 0
-    finally:
-        os.close(fd)
-    if found != syscalls.NAMESPACES[kind][0]:
+    known = pins.is_kind(fd, syscalls.NAMESPACES[kind][0])
+    os.close(fd)
+    if not known:
         raise InvalidError(f"{path} is not a {kind} namespace")
 
 
@@ -148,21 +127,6 @@ def _refuse_shared(propagation: str, mounts: tuple[Mount, ...]) -> None:
     for mount in mounts:
         if parse_options(mount.options).propagation & shared:
             raise UnsupportedError(f"runtime lxc cannot honour a mount at {mount.target} that is shared or unbindable")
-
-
-def _standard_devices() -> list[dict[str, Any]]:
-    """The nodes every container has (runtime-spec config-linux.md, default devices)."""
-    return [
-        {"path": f"/dev/{name}", "type": "c", "major": major, "minor": minor, "fileMode": 0o666}
-        for name, (major, minor) in _DEVICES.items()
-    ]
-
-
-def _device(data: dict[str, Any]) -> Device:
-    kinds = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-    mode = kinds[data["type"]] | data.get("fileMode", 0o666) & 0o7777
-    number = os.makedev(data.get("major", 0), data.get("minor", 0))
-    return Device(data["path"], mode, number, data.get("uid", 0), data.get("gid", 0))
 
 
 def _spaces(config: dict[str, Any], namespaces: dict[str, str]) -> tuple[Space, ...]:

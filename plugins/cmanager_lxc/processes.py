@@ -7,27 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
-from cmanager.linux.process import Process
-
-
-def children(pid: int) -> list[int]:
-    """Children of a single-threaded process, the oldest first; none when it is gone."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except FileNotFoundError:
-        return _by_parent(pid) if os.path.exists(f"/proc/{pid}") else []  # a kernel without CONFIG_PROC_CHILDREN
-    except OSError:
-        return []
-
-
-def _by_parent(pid: int) -> list[int]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            if int(file.read().rpartition(b")")[2].split()[1]) == pid:
-                found.append(int(name))
-    return sorted(found, key=lambda child: (Process.of(child).started, child))
+from cmanager.linux.process import Process, children
 
 
 def look(monitor: int) -> tuple[Process | None, bool]:

@@ -12,7 +12,7 @@ from attrs import define
 
 from cmanager.errors import CmanagerError, ConflictError, HostError, InvalidError, NotFoundError
 from cmanager.linux import executable, programs
-from cmanager.linux.process import Process
+from cmanager.linux.process import Process, children, reap
 from cmanager.model import Bundle, Features, Stdio
 
 from . import configuration, entering, plan, probing, processes, seccomp, tree
@@ -30,7 +30,7 @@ class _Created:
     place: Place
     program: Process | None = None
     started: bool = False
-    status: int | None = None
+    code: int | None = None
 
     @property
     def pid(self) -> int:
@@ -93,7 +93,7 @@ class Lxc:
         try:
             created.held.release()
         except OSError:
-            created.status = signal.SIGKILL  # reaped
+            created.code = 128 + signal.SIGKILL  # it is reaped
             raise CmanagerError(f"container {id[:12]} died before it was started") from None
         created.program = self._wait_for_program(created)
         return created.program.pid if created.program else created.pid
@@ -101,13 +101,12 @@ class Lxc:
     def wait(self, id: str) -> int:
         """See `cmanager.seams.Runtime.wait`."""
         created = self._known(id)
-        if created.status is None:
+        if created.code is None:
             if created.program:
                 created.program.wait_gone(float("inf"))
             _wait_until_ended(created.pid)
-            created.status = os.waitpid(created.pid, 0)[1]
-        code = os.waitstatus_to_exitcode(created.status)
-        return code if code >= 0 else 128 - code
+            created.code = reap(created.pid)
+        return created.code
 
     def kill(self, id: str, init: Process, number: int) -> None:
         """See `cmanager.seams.Runtime.kill`."""
@@ -129,8 +128,8 @@ class Lxc:
         monitor = place.monitor()
         if monitor:
             _end(monitor, at_once=bool(created and not created.started))
-        if created and created.status is None:
-            created.status = os.waitpid(created.pid, 0)[1]
+        if created and created.code is None:
+            created.code = reap(created.pid)
         place.remove()
 
     def _place(self, id: str) -> Place:
@@ -189,7 +188,7 @@ def _wait_until_ended(monitor: int) -> None:
     pidfd = os.pidfd_open(monitor)
     try:
         while not select.select([pidfd], [], [], _LOOK)[0]:
-            for init in processes.children(monitor)[:1]:
+            for init in children(monitor)[:1]:
                 processes.end_below(init)
     finally:
         os.close(pidfd)

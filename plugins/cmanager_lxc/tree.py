@@ -5,25 +5,19 @@ Paths under the root go through `inroot`, and everything vanishes with the mount
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from cmanager.errors import HostError
-from cmanager.linux import cgroups, inroot, mounts, pins, syscalls, terminals
-from cmanager.linux.cgroups import Hierarchy
+from cmanager.linux import cgroups, covers, inroot, mounts, nodes, pins, syscalls, sysctl, terminals
 from cmanager.linux.mounts import Mount
 
 from . import configuration
 from .place import Place
-from .plan import INSIDE, Device, Plan, Space
+from .plan import INSIDE, Plan, Space
 
-_LINKS = (
-    *(("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")),
-    *(("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")),
-)
 _TOP, _TERMINALS = "/sys/fs/cgroup", "/dev/pts"
 
 
@@ -40,7 +34,7 @@ def build(plan: Plan, place: Place, console: int) -> None:
         os.mkdir(place.root)
         os.mknod(f"{place.stage}/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
         os.chmod(f"{place.stage}/null", 0o666)
-    _join(plan.cgroup)
+    cgroups.join_all(plan.cgroup)
     _enter_cgroup_namespace(plan.namespaces)
     for space in plan.spaces:
         _prepare(space, f"{place.stage}/{configuration.FILES[space.kind]}")
@@ -74,24 +68,6 @@ def hide_cgroups() -> None:
     if os.path.ismount(_TOP):
         with _step("detach", _TOP):
             syscalls.umount(_TOP, syscalls.MNT_DETACH)
-
-
-def join(cgroup: str) -> None:
-    """Move the calling process into a cgroup in every hierarchy that has it; HostError when none has."""
-    _join(cgroup)
-
-
-def _join(cgroup: str) -> None:
-    hierarchies = cgroups.hierarchies()
-    joined = not cgroup or not hierarchies
-    for hierarchy in hierarchies if cgroup else ():
-        directory = hierarchy.path(cgroup)
-        if os.path.isdir(directory):
-            with _step("join cgroup", directory):
-                cgroups.join(directory)
-            joined = True
-    if not joined:
-        raise HostError("join cgroup", cgroup, errno.ENOENT)
 
 
 def _enter_cgroup_namespace(namespaces: dict[str, str]) -> None:
@@ -138,12 +114,8 @@ def _prepare(space: Space, pinned: str) -> None:
 def _set_parameters(sysctls: tuple[tuple[str, str], ...]) -> None:
     # A proc of our own: the host's may be read-only, or partly covered.
     proc = mounts.detached(Mount("proc", "proc", "/proc"))
-    resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
     for name, value in sysctls:
-        path = f"sys/{name.replace('.', '/')}"
-        fd = syscalls.openat2(proc, path, os.O_WRONLY, resolve=resolve | syscalls.RESOLVE_NO_MAGICLINKS)
-        os.write(fd, value.encode("utf-8", "surrogateescape"))
-        os.close(fd)
+        sysctl.write(proc, name, value)
 
 
 # Mounts
@@ -154,49 +126,17 @@ def _opened(mount: Mount) -> int:
         return mounts.detached(mount)
 
 
-def _make_cgroups(plan: Plan, mount: Mount, top: str) -> None:
-    """Every hierarchy at the place the host has it, seen from the container's own cgroup."""
-    hierarchies = cgroups.hierarchies()
-    os.mkdir(top)
-    here = inroot.open_root(top)
-    if len(hierarchies) == 1 and hierarchies[0].version == 2:
-        _mount_unified(plan, mount, hierarchies[0], here, "/")
-        os.close(here)
-        return
-    plain = tuple(option for option in mount.options if option != "ro")
-    mounts.make(Mount("tmpfs", "tmpfs", "/", (*plain, "mode=755", "size=65536")), here)
-    os.close(here)
-    here = inroot.open_root(top)
-    for hierarchy in hierarchies:
-        name = os.path.basename(hierarchy.mountpoint)
-        if hierarchy.version == 2:
-            _mount_unified(plan, mount, hierarchy, here, name)
-            continue
-        mounts.make(Mount("cgroup", "cgroup", name, (*mount.options, *hierarchy.controllers)), here)
-        if "," in name:
-            for controller in hierarchy.controllers:
-                os.symlink(name, controller, dir_fd=here)
-    if "ro" in mount.options:
-        syscalls.mount_setattr(here, "", syscalls.AT_EMPTY_PATH, add=syscalls.MOUNT_ATTR_RDONLY)
-    os.close(here)
-
-
-def _mount_unified(plan: Plan, mount: Mount, hierarchy: Hierarchy, root: int, target: str) -> None:
-    if "cgroup" in plan.namespaces:
-        mounts.make(Mount("cgroup2", "cgroup", target, mount.options), root)
-    else:
-        # A new mount made in the host's cgroup namespace resets nsdelegate and the like for the whole host.
-        mounts.make(Mount("bind", hierarchy.mountpoint, target, ("bind", *mount.options)), root)
-
-
 def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
     apart = configuration.staged(plan, place)
     for number, mount in enumerate(plan.mounts):
         with _step(f"mount {mount.type} at", mount.target):
             if mount.type in ("proc", "sysfs") or mount.target == "/dev":
-                _refuse_link(root, mount.target)
+                covers.refuse_link(root, mount.target)
             if number in apart and mount.type == "cgroup" and not mount.is_bind:
-                _make_cgroups(plan, mount, apart[number])
+                stage, name = inroot.open_root(place.stage), os.path.basename(apart[number])
+                staged = Mount(mount.type, mount.source, name, mount.options)
+                cgroups.mount_all(stage, staged, cgroups.hierarchies(), own_namespace="cgroup" in plan.namespaces)
+                os.close(stage)
             elif number in apart:
                 _place_apart(opened.pop(number, -1), mount, apart[number])
             elif mount.type in INSIDE and not mount.is_bind:
@@ -215,11 +155,15 @@ def _fill(plan: Plan, place: Place, root: int, opened: dict[int, int]) -> None:
     for path in plan.readonly:
         if not configuration.is_inside(plan, path):
             with _step("make read-only", path):
-                _make_readonly(root, path)
+                covers.make_readonly(root, path)
+
+    def empty() -> int:
+        return syscalls.open_tree(syscalls.AT_FDCWD, f"{place.stage}/null", syscalls.OPEN_TREE_CLONE)
+
     for path in plan.masked:
         if not configuration.is_inside(plan, path):
             with _step("mask", path):
-                _mask(root, path, f"{place.stage}/null")
+                covers.mask(root, path, empty)
 
 
 def _double(root: int) -> None:
@@ -243,73 +187,16 @@ def _place_apart(fd: int, mount: Mount, path: str) -> None:
     os.close(fd)
 
 
-def _refuse_link(root: int, path: str) -> None:
-    """/proc, /sys and /dev of the image must be ordinary directories (CVE-2023-27561, CVE-2026-41579)."""
-    try:
-        fd = inroot.open_in(root, path, os.O_PATH | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    mode = os.fstat(fd).st_mode
-    os.close(fd)
-    if not stat.S_ISDIR(mode):
-        raise OSError(errno.ENOTDIR, "the image has no ordinary directory there", path)
-
-
 def _populate_dev(plan: Plan, root: int) -> None:
     with _step("populate", "/dev"):
-        _refuse_link(root, "/dev")
-        dev = inroot.make_directory(root, "/dev")
+        covers.refuse_link(root, "/dev")
     os.umask(0)
-    for device in plan.devices:
-        with _step("make device", device.path):
-            _make_device(root, device)
+    for node in plan.nodes:
+        with _step("make device", node.path):
+            nodes.make(root, node)
     with _step("make links in", "/dev"):
-        for name, target in _LINKS:
-            if name != "ptmx" or inroot.exists(root, "/dev/pts/ptmx"):
-                with suppress(FileExistsError):
-                    os.symlink(target, name, dir_fd=dev)
-    os.close(dev)
+        nodes.link(root)
     os.umask(0o022)
-
-
-def _make_device(root: int, device: Device) -> None:
-    directory, _, name = device.path.rpartition("/")
-    parent = inroot.make_directory(root, directory)
-    try:
-        os.mknod(name, device.mode, device.device, dir_fd=parent)
-        os.chown(name, device.uid, device.gid, dir_fd=parent, follow_symlinks=False)
-    except FileExistsError:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if found.st_rdev != device.device or stat.S_IFMT(found.st_mode) != stat.S_IFMT(device.mode):
-            raise
-    finally:
-        os.close(parent)
-
-
-def _make_readonly(root: int, path: str) -> None:
-    try:
-        here = inroot.open_in(root, path, os.O_PATH)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    copy = syscalls.open_tree(here, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
-    syscalls.mount_setattr(copy, "", syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE, add=syscalls.MOUNT_ATTR_RDONLY)
-    syscalls.move_mount(copy, here)
-    os.close(copy)
-    os.close(here)
-
-
-def _mask(root: int, path: str, null: str) -> None:
-    try:
-        here = inroot.open_in(root, path, os.O_PATH)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if stat.S_ISDIR(os.fstat(here).st_mode):
-        cover = mounts.detached(Mount("tmpfs", "tmpfs", path, ("ro", "size=0", "nr_inodes=2", "mode=0755")))
-    else:
-        cover = syscalls.open_tree(syscalls.AT_FDCWD, null, syscalls.OPEN_TREE_CLONE)
-    syscalls.move_mount(cover, here)
-    os.close(cover)
-    os.close(here)
 
 
 # The terminal
@@ -329,11 +216,7 @@ def _make_terminal(plan: Plan, root: int, console: int) -> None:
         peer = terminals.open_peer(master)
         terminals.send(console, master)
         os.fchown(peer, plan.who.uid, -1)
-        copy = syscalls.open_tree(peer, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
-        point = inroot.make_file(root, "/dev/console")
-        syscalls.move_mount(copy, point)
-        os.close(copy)
-        os.close(point)
+        terminals.place_console(root, peer)
         for number in range(3):
             os.dup2(peer, number)
         os.close(peer)

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
 from cmanager.linux import cgroups, inroot, programs, syscalls, terminals
-from cmanager.linux.cgroups import Hierarchy
 from cmanager.linux.process import Process
 from cmanager.model import Stdio
 
@@ -67,28 +66,12 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
 
 def _join(cgroup: str, pid: int, init: Process) -> None:
     try:
-        join_cgroups(cgroup, pid, cgroups.hierarchies())
+        cgroups.join_all(cgroup, pid)
     except HostError as error:
         if error.errno != errno.EBUSY:
             raise
         # cgroup v2: one that hands controllers on has no processes; the container has moved its own below it.
-        join_cgroups(cgroups.unified(init.pid), pid, cgroups.hierarchies())
-
-
-def join_cgroups(cgroup: str, pid: int, hierarchies: tuple[Hierarchy, ...]) -> None:
-    """Move a process into `cgroup` in every hierarchy that has it; HostError when none has, or one refuses."""
-    joined = not cgroup or not hierarchies
-    for hierarchy in hierarchies if cgroup else ():
-        directory = hierarchy.path(cgroup)
-        try:
-            cgroups.join(directory, pid)
-            joined = True
-        except FileNotFoundError:
-            continue  # a limiter need not use every hierarchy
-        except OSError as error:
-            raise HostError.of("join cgroup", directory, error) from None
-    if not joined:
-        raise HostError("join cgroup", cgroup, errno.ENOENT)
+        cgroups.join_all(cgroups.unified(init.pid), pid)
 
 
 def failure(answer: bytes) -> CmanagerError:

@@ -12,19 +12,9 @@ from attrs import frozen
 
 from cmanager.linux import capabilities, syscalls
 from cmanager.linux.mounts import PROPAGATION, Mount
+from cmanager.linux.nodes import Node
 from cmanager.model import Features
 from cmanager.model import bundle as bundles
-
-
-@frozen
-class Device:
-    """A node to make under the root. kind: stat.S_IFCHR or S_IFBLK or S_IFIFO with the permission bits."""
-
-    path: str
-    mode: int
-    device: int
-    uid: int
-    gid: int
 
 
 @frozen
@@ -71,7 +61,7 @@ class Plan:
     """Everything the child does, in the order it does it; see child.py.
 
     joins: (clone flag, path) of namespaces to enter; flags: clone flags of those to make; id_maps: lines for uid_map
-    and gid_map; readonly, masked: paths; sysctls: (path below /proc/sys, value).
+    and gid_map; readonly, masked: paths; sysctls: (name, value).
     """
 
     root: str
@@ -80,7 +70,7 @@ class Plan:
     id_maps: tuple[str, str] | None
     propagation: int
     mounts: tuple[Mount, ...]
-    devices: tuple[Device, ...]
+    nodes: tuple[Node, ...]
     sysctls: tuple[tuple[str, str], ...]
     readonly: tuple[str, ...]
     masked: tuple[str, ...]
@@ -135,8 +125,8 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         id_maps=_id_maps(linux) if flags & syscalls.CLONE_NEWUSER else None,
         propagation=PROPAGATION[linux.get("rootfsPropagation") or "rprivate"],
         mounts=bundles.mounts(config),
-        devices=tuple(_device(d) for d in _default_devices() + linux.get("devices", [])),
-        sysctls=tuple((key.replace(".", "/"), str(value)) for key, value in linux.get("sysctl", {}).items()),
+        nodes=bundles.nodes(config),
+        sysctls=tuple(linux.get("sysctl", {}).items()),
         readonly=tuple(linux.get("readonlyPaths") or ()),
         masked=tuple(linux.get("maskedPaths") or ()),
         root_readonly=bool(config["root"].get("readonly")),
@@ -178,29 +168,6 @@ def _id_maps(linux: dict[str, Any]) -> tuple[str, str]:
         return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in linux[key])
 
     return lines("uidMappings"), lines("gidMappings")
-
-
-def _default_devices() -> list[dict[str, Any]]:
-    """The nodes every container has (runtime-spec config-linux.md, default devices)."""
-    numbers = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
-    return [
-        {"path": f"/dev/{name}", "type": "c", "major": major, "minor": minor, "fileMode": 0o666}
-        for name, (major, minor) in numbers.items()
-    ]
-
-
-def _device(data: dict[str, Any]) -> Device:
-    import os
-    import stat
-
-    kinds = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-    return Device(
-        path=data["path"],
-        mode=kinds[data["type"]] | data.get("fileMode", 0o666) & 0o7777,
-        device=os.makedev(data.get("major", 0), data.get("minor", 0)),
-        uid=data.get("uid", 0),
-        gid=data.get("gid", 0),
-    )
 
 
 def _hooks(data: dict[str, Any]) -> dict[str, tuple[Hook, ...]]:

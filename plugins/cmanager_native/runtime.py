@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import signal
@@ -15,8 +14,8 @@ from typing import Any, NoReturn
 from attrs import define
 
 from cmanager.errors import CmanagerError, ConflictError, HostError, InvalidError, NotFoundError
-from cmanager.linux import cgroups, syscalls
-from cmanager.linux.process import Process
+from cmanager.linux import cgroups, pins, syscalls
+from cmanager.linux.process import Process, reap
 from cmanager.model import Bundle, Features, Stdio
 
 from . import child, entering, hooks, plan, program
@@ -28,7 +27,6 @@ _OPTIONS = (
     *("userns", "devices", "hooks", "poststart", "user", "network", "terminal", "cgroup_mount", "exact_environment"),
     "umask",
 )
-_NS_GET_NSTYPE = 0xB703
 
 
 @define
@@ -39,7 +37,7 @@ class _Created:
     channel: socket.socket | None
     plan: plan.Plan
     bundle: Bundle
-    status: int | None = None
+    code: int | None = None
 
 
 class Native:
@@ -110,13 +108,9 @@ class Native:
     def wait(self, id: str) -> int:
         """See `cmanager.seams.Runtime.wait`."""
         created = self._known(id)
-        if created.status is None:
-            created.status = os.waitpid(created.pid, 0)[1]
-        return (
-            os.waitstatus_to_exitcode(created.status)
-            if os.WIFEXITED(created.status)
-            else 128 + os.WTERMSIG(created.status)
-        )
+        if created.code is None:
+            created.code = reap(created.pid)
+        return created.code
 
     def kill(self, id: str, init: Process, number: int) -> None:
         """See `cmanager.seams.Runtime.kill`."""
@@ -137,12 +131,12 @@ class Native:
             return
         if created.channel is not None:
             created.channel.close()
-        if created.status is None:
+        if created.code is None:
             try:
                 os.kill(created.pid, signal.SIGKILL)
                 os.waitpid(created.pid, 0)
             except (ProcessLookupError, ChildProcessError):
-                created.status = 0
+                created.code = 0
         hooks.run(created.plan.hooks.get("poststop", ()), _state(created.bundle, "stopped", 0))
 
     def _known(self, id: str) -> _Created:
@@ -161,7 +155,7 @@ class Native:
         if planned.id_maps:
             _write_maps(created.pid, planned.id_maps)
         if planned.cgroup:
-            entering.join_cgroups(planned.cgroup, created.pid, hierarchies)
+            cgroups.join_all(planned.cgroup, created.pid, hierarchies)
         state = _state(created.bundle, "creating", created.pid)
         hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
         answer = b""
@@ -180,7 +174,9 @@ def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
     try:
         for flag, path in planned.joins:
             opened.append((flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
-            _check_namespace(opened[-1][1], flag, path)
+            if not pins.is_kind(opened[-1][1], flag):
+                kind = next(name for name, (known, _) in syscalls.NAMESPACES.items() if known == flag)
+                raise InvalidError(f"{path} is not a {kind} namespace")
         # Joining a pid namespace moves only children, and a user namespace must be joined before the others are made:
         # then a process in between joins and makes the first process as its own sibling (CLONE_PARENT).
         early = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
@@ -201,17 +197,6 @@ def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
     finally:
         for _, fd in opened:
             os.close(fd)
-
-
-def _check_namespace(fd: int, flag: int, path: str) -> None:
-    """InvalidError for what is no namespace of this kind (ioctl_nsfs(2))."""
-    try:
-        kind = fcntl.ioctl(fd, _NS_GET_NSTYPE)
-    except OSError:
-        kind = 0
-    if kind != flag:
-        wanted = next(name for name, (known, _) in syscalls.NAMESPACES.items() if known == flag)
-        raise InvalidError(f"{path} is not a {wanted} namespace")
 
 
 def _become_child(

@@ -8,7 +8,7 @@ import os
 import stat
 import termios
 
-from cmanager.linux import inroot, syscalls, terminals
+from cmanager.linux import inroot, terminals
 
 _UNIX98_MASTER, _UNIX98_PEERS = 5, range(136, 144)  # Documentation/admin-guide/devices.txt
 
@@ -30,19 +30,6 @@ def open_pair(root: int) -> tuple[int, int]:
 def control(peer: int) -> None:
     """Make it this session's controlling terminal; call after setsid(2)."""
     fcntl.ioctl(peer, termios.TIOCSCTTY, 0)
-
-
-def place_console(root: int, peer: int) -> None:
-    """Mount it at /dev/console, from its descriptor."""
-    copy = syscalls.open_tree(peer, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE)
-    try:
-        point = inroot.make_file(root, "/dev/console")
-        try:
-            syscalls.move_mount(copy, point)
-        finally:
-            os.close(point)
-    finally:
-        os.close(copy)
 
 
 def _check(fd: int, *majors: int) -> None:

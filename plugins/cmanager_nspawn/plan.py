@@ -15,13 +15,14 @@ from attrs import frozen
 from cmanager.errors import UnsupportedError
 from cmanager.linux import cgroups, executable, programs
 from cmanager.linux.mounts import Mount
+from cmanager.linux.nodes import STANDARD, Node
+from cmanager.model import bundle as bundles
 
 #: File systems that systemd-nspawn mounts itself, inside the namespaces they belong to, with the places it puts them.
 _OWN = {"proc": "/proc", "devpts": "/dev/pts", "mqueue": "/dev/mqueue"}
 _OWN_PLACES = ("/proc/", "/dev/pts/", "/dev/mqueue/", "/sys/fs/cgroup/")
 #: Nodes that it makes itself, and fails when somebody else did.
-_NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
-_NODES |= {"tty": (5, 0), "ptmx": (5, 2), "net/tun": (10, 200)}
+_NODES = STANDARD | {"ptmx": (5, 2), "net/tun": (10, 200)}
 #: In /proc: what it makes read-only, all at once or none of it, and what it covers then. Elsewhere rootfs.py does both.
 _READONLY = {f"/proc/{name}" for name in ("acpi", "apm", "asound", "bus", "fs", "irq", "scsi", "sys")}
 _COVERED = {f"/proc/{name}" for name in ("kallsyms", "kcore", "keys", "sysrq-trigger", "timer_list")}
@@ -31,7 +32,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 @frozen
 class Plan:
-    """root: the root file system; mounts, devices, masked, readonly, root_readonly: for rootfs.py; netns: path or "".
+    """root: the root file system; mounts, nodes, masked, readonly, root_readonly: for rootfs.py; netns: path or "".
 
     program, who: for the check of what will be executed; cgroup: path or ""; dialect: config.json for systemd-nspawn;
     arguments: what it would ignore there; writable: whether /proc/sys and the like stay writable.
@@ -39,7 +40,7 @@ class Plan:
 
     root: str
     mounts: tuple[Mount, ...]
-    devices: tuple[dict[str, Any], ...]
+    nodes: tuple[Node, ...]
     masked: tuple[str, ...]
     readonly: tuple[str, ...]
     root_readonly: bool
@@ -70,7 +71,7 @@ def make(bundle: str, config: dict[str, Any]) -> Plan:
     return Plan(
         root=root,
         mounts=_mounts(config.get("mounts", ())) + (() if "cgroup" in kinds else _shared_cgroups(config)),
-        devices=tuple(d for d in linux.get("devices", ()) if not _is_standard(d)),
+        nodes=tuple(node for node in bundles.nodes(config) if not _is_standard(node)),
         masked=tuple(path for path in masked if not path.startswith("/proc/")),
         readonly=tuple(path for path in readonly if not path.startswith("/proc/")),
         root_readonly=bool(config["root"].get("readonly")),
@@ -141,9 +142,9 @@ def _shared_cgroups(config: dict[str, Any]) -> tuple[Mount, ...]:
     return below + tuple(Mount("bind", path, "/sys/fs/cgroup", ("bind", *flags)) for path in found)
 
 
-def _is_standard(device: dict[str, Any]) -> bool:
-    number = _NODES.get(device["path"].removeprefix("/dev/"))
-    return number == (device.get("major"), device.get("minor")) and os.path.exists(device["path"])
+def _is_standard(node: Node) -> bool:
+    numbers = _NODES.get(node.path.removeprefix("/dev/"))
+    return numbers is not None and node.device == os.makedev(*numbers) and os.path.exists(node.path)
 
 
 def _check_texts(process: dict[str, Any]) -> None:

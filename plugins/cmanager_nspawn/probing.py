@@ -34,7 +34,7 @@ def probed(path: str, directory: str) -> Features:
         raise UnsupportedError(
             f"runtime nspawn: {path} is version {version or 'unknown'}, {_OLDEST} is the oldest known"
         )
-    return Features(_KINDS, _OPTIONS, version=version, notes=_NOTES, joins=("network",))
+    return Features(_KINDS, _OPTIONS, version=version, notes=_NOTES, joins=())
 
 
 def _version(path: str, directory: str) -> str:

@@ -14,7 +14,7 @@ from attrs import define
 
 from cmanager.errors import CmanagerError, ConflictError, HostError, NotFoundError
 from cmanager.linux import cgroups, executable, files, programs
-from cmanager.linux.process import Process
+from cmanager.linux.process import Process, reap
 from cmanager.model import Bundle, Context, Features, Stdio
 from cmanager.model import bundle as bundles
 
@@ -121,8 +121,7 @@ class Nspawn:
         """See `cmanager.seams.Runtime.wait`."""
         container = self._known(id)
         if container.code is None:
-            code = os.waitstatus_to_exitcode(os.waitpid(container.pid, 0)[1])
-            container.code = code if code >= 0 else 128 - code
+            container.code = reap(container.pid)
         return container.code
 
     def kill(self, id: str, init: Process, number: int) -> None:

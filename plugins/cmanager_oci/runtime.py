@@ -14,7 +14,7 @@ from attrs import define
 
 from cmanager.errors import CmanagerError, ConflictError, InvalidError, NotFoundError, UnsupportedError
 from cmanager.linux import cgroups, executable, programs
-from cmanager.linux.process import Process
+from cmanager.linux.process import Process, reap
 from cmanager.model import Bundle, Context, Features, Stdio
 from cmanager.model import bundle as bundles
 
@@ -94,8 +94,7 @@ class Command:
         """See `cmanager.seams.Runtime.wait`."""
         created = self._known(id)
         if created.code is None:
-            code = os.waitstatus_to_exitcode(os.waitpid(created.pid, 0)[1])
-            created.code = code if code >= 0 else 128 - code
+            created.code = reap(created.pid)
         return created.code
 
     def kill(self, id: str, init: Process, number: int) -> None:

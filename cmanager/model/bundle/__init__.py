@@ -4,9 +4,10 @@ Part of the author API, for runtimes. shape.py: types and ranges; sense.py: what
 asking.py: which of `Features` a configuration asks for; parts.py: as values that `cmanager.linux` takes.
 """
 
-from .asking import INIT_ANNOTATION, refuse
-from .parts import identity, mounts
+from ..runtime import INIT_ANNOTATION
+from .asking import refuse
+from .parts import identity, mounts, nodes
 from .reading import read
 from .sense import check_filter, check_process
 
-__all__ = ["INIT_ANNOTATION", "check_filter", "check_process", "identity", "mounts", "read", "refuse"]
+__all__ = ["INIT_ANNOTATION", "check_filter", "check_process", "identity", "mounts", "nodes", "read", "refuse"]

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import UnsupportedError
-from ..runtime import DEFAULT_UMASK, Features
-
-INIT_ANNOTATION = "dev.cmanager.init"
+from ..runtime import DEFAULT_UMASK, INIT_ANNOTATION, Features
 
 #: Fields that ask for an option of `Features` when they hold anything; for those without one there is no runtime.
 _FIELDS = {

@@ -15,7 +15,7 @@ from attrs import frozen
 from ...errors import CmanagerError, UnsupportedError
 from ...linux import mounts, terminals
 from ...linux.mounts import Mount
-from ...linux.process import Process
+from ...linux.process import Process, reap
 from ...model import Bundle, Stdio
 from ...seams import Exec, Runtime
 from . import bundle
@@ -166,8 +166,7 @@ class Box:
             for fd in (stdio.stdin, stdio.stdout, stdio.stderr):
                 os.close(fd)
         out = pump(ends, stdin)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return Ended(code if code >= 0 else 128 - code, *out)
+        return Ended(reap(pid), *out)
 
     def create_as_it_is(self) -> int:
         """Create the container from the bundle that is there, on three pipes; returns its pid."""
