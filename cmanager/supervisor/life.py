@@ -133,18 +133,12 @@ class Life:
         self._record(init=Process.of(self.pid))
 
     def _start(self) -> None:
-        self.pid = self.runtime.start(self._container.id)
+        created, self.pid = self.pid, self.runtime.start(self._container.id)
         self.children = set(children(os.getpid()))
-        init = Process.of(self.pid)
-        self._record(
-            init=init,
-            state="running",
-            started_at=time.time(),
-            finished_at=0.0,
-            exit_code=None,
-            error="",
-            restart_at=0.0,
-        )
+        # One that is the same may have ended, and would have no identity any more.
+        init = {} if self.pid == created else {"init": Process.of(self.pid)}
+        now = {"started_at": time.time(), "finished_at": 0.0, "restart_at": 0.0}
+        self._record(state="running", exit_code=None, error="", **now, **init)
 
 
 def _make_workdir(root: int, path: str) -> None:
