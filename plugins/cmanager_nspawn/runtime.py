@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import signal
+import stat
 import time
 from contextlib import suppress
 
@@ -28,10 +29,12 @@ _LEAVING = 0.3  # seconds; a process may leave its cgroup only after it was reap
 
 @define
 class _Container:
-    """One of this process. held, inbox: until it is started; pid: of what there is; code: once it has ended."""
+    """One of this process. held, inbox, place and stderr, the end to read from: until it is started; pid: of what there
+    is; code: once it has ended."""
 
     held: programs.Held | None
     inbox: Inbox
+    stderr: int
     place: int
     pid: int
     cgroups: tuple[str, ...]
@@ -72,11 +75,12 @@ class Nspawn:
             files.remove_tree(directory)
         os.makedirs(directory, mode=0o700)
         place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        inbox = None
+        inbox, stderr = None, -1
         made: tuple[str, ...] = ()
         try:
             files.write_atomic(f"{directory}/config.json", json.dumps(planned.dialect).encode())
             inbox = Inbox(f"/proc/self/fd/{place}/notify")
+            stderr = _other_end(stdio.stderr)
             made = _join_or_make(planned.cgroup, bundle.id)
             held = programs.Held(
                 [*_command(probing.find(self._path), directory, bundle.id), *planned.arguments],
@@ -90,10 +94,12 @@ class Nspawn:
             _remove_cgroups(made, bundle.id)
             if inbox:
                 inbox.close()
+            if stderr >= 0:
+                os.close(stderr)
             os.close(place)
             files.remove_tree(directory)
             raise
-        self._containers[bundle.id] = _Container(held, inbox, place, held.pid, made)
+        self._containers[bundle.id] = _Container(held, inbox, stderr, place, held.pid, made)
         return held.pid
 
     def start(self, id: str) -> int:
@@ -110,11 +116,14 @@ class Nspawn:
             self.delete(id)
             raise HostError.of("execute", self._path, error) from None
         container.pid, code = container.inbox.take(held.pid)
+        words = "" if container.pid else _last_words(container.stderr)
         self._tidy(id, container)
         if not container.pid:
             container.code = 125
             self.delete(id)
-            raise CmanagerError(f"systemd-nspawn ended with {code} before the program ran, stderr has its reason")
+            raise CmanagerError(
+                f"systemd-nspawn ended with {code} before the program ran: {words or 'no reason given'}"
+            )
         return container.pid
 
     def wait(self, id: str) -> int:
@@ -157,6 +166,8 @@ class Nspawn:
     def _tidy(self, id: str, container: _Container) -> None:
         """What was needed for the start alone, and what systemd-nspawn would have removed at its end."""
         container.inbox.close()
+        if container.stderr >= 0:
+            os.close(container.stderr)
         os.close(container.place)
         files.remove_tree(self._directory(id))
         directory = "/run/systemd/nspawn/propagate"
@@ -166,6 +177,22 @@ class Nspawn:
         for path in container.cgroups:
             with suppress(OSError):  # in most hierarchies it is not there
                 os.rmdir(f"{path}/{_SUPERVISOR}")
+
+
+def _other_end(stderr: int) -> int:
+    """A pipe's end to read from, opened through the one to write to (pipe(7)); -1 where it is no pipe."""
+    if not stat.S_ISFIFO(os.fstat(stderr).st_mode):
+        return -1
+    return os.open(f"/proc/self/fd/{stderr}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _last_words(stderr: int) -> str:
+    """The last line that is in the pipe. What systemd-nspawn says it says there, and nobody else would read it."""
+    said = b""
+    with suppress(BlockingIOError):
+        while stderr >= 0 and (chunk := os.read(stderr, 65536)):
+            said += chunk
+    return " ".join((said.decode("utf-8", "replace").splitlines() or [""])[-1].split())
 
 
 def _machine(id: str) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cmanager.errors import UnsupportedError
+from cmanager.errors import CmanagerError, UnsupportedError
 from cmanager.linux import cgroups
 from cmanager.model import Context
 from cmanager.seams import Runtime
 from cmanager.testing.runtime import Box, RuntimeSuite, supervised
+from cmanager.testing.runtime.box import traces
 from cmanager_chroot import Chroot
 from cmanager_lxc import cmanager_runtimes as lxc_runtimes
 from cmanager_native import cmanager_runtimes
@@ -114,8 +115,20 @@ class TestChroot(OnBusybox):
         return Chroot()
 
 
+@supervised
 class TestNspawn(OnBusybox):
     def make(self, directory: Path) -> Runtime:
         if not shutil.which("systemd-nspawn"):
             pytest.skip("systemd-nspawn is not installed (Debian: systemd-container)")
         return Nspawn(Context(f"{directory}/state", f"{directory}/run", str(directory), shipped=""), "systemd-nspawn")
+
+    def test_what_it_says_when_it_fails_is_in_the_error(self, box: Box, tmp_path: Path) -> None:
+        program = tmp_path / "nspawn"
+        program.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'systemd 252' && exit\necho why not >&2; exit 9\n")
+        program.chmod(0o755)
+        box.runtime = Nspawn(Context(f"{tmp_path}/state", f"{tmp_path}/run", str(tmp_path), shipped=""), str(program))
+        before = traces()
+        with pytest.raises(CmanagerError, match="ended with 9 before the program ran: why not"):
+            box.begin("true")
+        box.delete()
+        assert traces()["descriptors"] == before["descriptors"]
