@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import define
 
-from cmanager.errors import CmanagerError, ConflictError, InvalidError, NotFoundError, UnsupportedError
+from cmanager.errors import CmanagerError, ConflictError, HostError, InvalidError, NotFoundError, UnsupportedError
 from cmanager.linux import cgroups, executable, programs
 from cmanager.linux.process import Process, reap
 from cmanager.model import Bundle, Context, Features, Stdio
@@ -114,11 +114,13 @@ class Command:
         if not init.alive():
             raise NotFoundError(f"container {bundle.id[:12]} has ended")
         path = f"{self._tool.directory}/process-{os.getpid()}"
-        os.makedirs(self._tool.directory, mode=0o700, exist_ok=True)
         try:
+            os.makedirs(self._tool.directory, mode=0o700, exist_ok=True)
             with open(path, "w", encoding="utf-8", opener=_private) as file:
                 json.dump(process, file)
             return self._made("exec", ("--detach", "--process", path), bundle.id, stdio, f"exec-{os.getpid()}")
+        except OSError as error:
+            raise HostError.of("write", path, error) from None
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(path)

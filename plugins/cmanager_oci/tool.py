@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from attrs import frozen
 
-from cmanager.errors import CmanagerError, UnsupportedError
+from cmanager.errors import CmanagerError, HostError, UnsupportedError
 from cmanager.linux import programs
 
 _GONE = ("does not exist", "no such container", "not exist", "already finished", "not running", "no such process")
@@ -31,7 +31,10 @@ class Tool:
 
         Raises CmanagerError with what the program says, UnsupportedError without it.
         """
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise HostError.of("make the directory", self.directory, error) from None
         # Its own stderr may be the container's, so it is asked to write into a file.
         log = f"{self.directory}/log-{os.getpid()}-{verb}"
         head = [self.path, "--root", f"{self.directory}/state", "--log", log, "--log-format", "json"]
