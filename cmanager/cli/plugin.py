@@ -25,18 +25,16 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
 
     in_json = typed(output, template)
     plugins = settings.engine().plugins
-    found = plugins.rows()
     able = {ability.name: ability for ability in abilities.table(plugins)}
-    found = [
-        row._replace(state="failed", reason=row.reason or able[row.name].error)
-        if row.seam == "runtime" and able[row.name].error
-        else row
-        for row in found
-    ]
+    found = []
+    for row in plugins.rows():
+        ability = able[row.name] if row.seam == "runtime" else None
+        if ability and ability.error:
+            row = row._replace(state="failed", reason=row.reason or ability.error)
+        found.append((row, ability))
     if in_json:
-        lacks = {name: list(ability.lacks) for name, ability in able.items()}
-        own = [{"lacks": lacks[row.name]} if row.seam == "runtime" else {} for row in found]
-        print_document("plugins", [row._asdict() | more for row, more in zip(found, own, strict=True)])
+        items = [row._asdict() | ({"lacks": list(ability.lacks)} if ability else {}) for row, ability in found]
+        print_document("plugins", items)
         return
     rows = [
         {
@@ -47,9 +45,9 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
             "Origin": row.origin,
             "Module": row.module,
             "Reason": row.reason,
-            "Abilities": lacking(able[row.name]) if row.seam == "runtime" and not able[row.name].error else "",
+            "Abilities": lacking(ability) if ability and not ability.error else "",
         }
-        for row in found
+        for row, ability in found
     ]
     headers = {
         key: key.upper() for key in ("Seam", "Name", "Default", "State", "Origin", "Module", "Reason", "Abilities")
