@@ -52,6 +52,8 @@ class Attaching:
         client, theirs = attach.channel() if attached else (None, None)
         if client and window:
             attach.resize(client, *window)
+        # Before it runs: it may have ended, and said so, before this process is awake again.
+        self._engine.announcer.container(f"exec_start: {command}", container)
         job = launch.ExecLaunch(self._engine.paths, self._config, container, process, request.interactive)
         try:
             launch.start(job, self._engine.plugins, theirs, -1, steps.ignore)
@@ -59,7 +61,6 @@ class Attaching:
             if client:
                 client.close()
             raise
-        self._engine.announcer.container(f"exec_start: {command}", container)
         if client is None:
             return None
         return Session(container, client, tty=request.tty, send=lambda number: None, lost=_lost)
