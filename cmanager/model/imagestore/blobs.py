@@ -7,9 +7,9 @@ import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from cmanager.errors import CorruptError, HostError, NotFoundError
-from cmanager.linux import files
-from cmanager.model.image import check_digest
+from ...errors import CorruptError, HostError, NotFoundError
+from ...linux import files
+from ..image import check_digest
 
 _CHUNK = 1 << 20
 

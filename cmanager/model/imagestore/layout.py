@@ -1,4 +1,4 @@
-"""An OCI image layout: one repository of the local registry directory (image-spec image-layout.md)."""
+"""An OCI image layout, a directory that is a repository (image-spec image-layout.md)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import os
 import stat
 from typing import Any
 
-from cmanager.errors import CorruptError, HostError, NotFoundError
-from cmanager.linux import inroot
-
+from ...errors import CorruptError, HostError, NotFoundError
+from ...linux import inroot
 from . import documents
-from .blobs import read_document, sha256
+from .blobs import read_document
 from .documents import Descriptor
 
 
 class Layout:
-    """The layout in a directory, which somebody else may have made: every path is resolved inside it."""
+    """The layout in a directory, which somebody else may have made: every path is resolved inside it.
+
+    A `Repository` that images can be pulled from.
+    """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+
+    def __str__(self) -> str:
+        return self.directory
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -57,22 +62,6 @@ class Layout:
             if error.errno in (errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENOTDIR):
                 raise CorruptError(f"{self.directory}/{name} is not a regular file") from None
             raise HostError.of("read blob", f"{self.directory}/{name}", error) from None
-
-    def document(self, descriptor: Descriptor) -> bytes:
-        """A manifest, index or configuration, verified; CorruptError when it is not what its descriptor promises."""
-        what = f"{self.directory}: blob {descriptor.digest}"
-        fd = self.open_blob(descriptor.digest)
-        try:
-            content = read_document(fd, documents.LIMIT, what)
-        except OSError as error:
-            raise HostError.of("read blob", self.path(descriptor.digest), error) from None
-        finally:
-            os.close(fd)
-        if len(content) != descriptor.size:
-            raise CorruptError(f"{what} has {len(content)} bytes, {descriptor.size} are promised")
-        if sha256(content) != descriptor.digest:
-            raise CorruptError(f"{what} has another content: {sha256(content)}")
-        return content
 
     def _open(self, name: str) -> int:
         root = inroot.open_root(self.directory)

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 from attrs import field, frozen
 
-from cmanager.errors import CorruptError, HostError
-from cmanager.linux import files
+from ...errors import CorruptError, HostError
+from ...linux import files
 
 _SCHEMA = 1
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
-from cmanager.errors import CorruptError, UnsupportedError
-from cmanager.model import ImageConfig
-from cmanager.model.image import DIGEST
+from ...errors import CorruptError, UnsupportedError
+from ..image import DIGEST, ImageConfig
 
 #: Larger documents are refused before they are read, as registries do.
 LIMIT = 4 << 20
