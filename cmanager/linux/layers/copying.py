@@ -6,7 +6,7 @@ import errno
 import os
 import subprocess
 
-from cmanager.errors import HostError, UnsupportedError
+from ...errors import HostError, UnsupportedError
 
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin")
 
@@ -20,7 +20,7 @@ def copy_tree(source: str, target: str, lock: int) -> None:
     """
     program = next((f"{d}/cp" for d in _DIRECTORIES if os.access(f"{d}/cp", os.X_OK)), None)
     if program is None:
-        raise UnsupportedError(f"no cp in {', '.join(_DIRECTORIES)}, storage vfs needs it: install coreutils")
+        raise UnsupportedError(f"no cp in {', '.join(_DIRECTORIES)}, copying a tree needs it: install coreutils")
     run = subprocess.run(
         [program, "-a", "-T", "--reflink=auto", "--", source, target],
         env={"PATH": ":".join(_DIRECTORIES), "LC_ALL": "C"},
@@ -39,6 +39,6 @@ def _error(target: str, said: str) -> HostError | UnsupportedError:
     """The failure that cp told in words."""
     last = (said.strip().splitlines() or ["killed"])[-1]
     if "option" in last:
-        return UnsupportedError(f"cp is not that of GNU coreutils, which storage vfs needs: {last[:200]!r}")
+        return UnsupportedError(f"cp is not that of GNU coreutils, which copying a tree needs: {last[:200]!r}")
     number = next((n for n in errno.errorcode if last.endswith(os.strerror(n))), errno.EIO)
     return HostError("copy a root file system to", target, number)
