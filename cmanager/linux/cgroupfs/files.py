@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cmanager.errors import HostError
+from ...errors import HostError
 
 
 def read(path: str) -> str:

@@ -7,8 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from cmanager.errors import HostError
-
+from ...errors import HostError
 from . import files
 
 _ROUNDS = 100

@@ -7,9 +7,9 @@ import os
 import struct
 from collections.abc import Iterable
 
-from cmanager.errors import HostError
-from cmanager.linux import syscalls
-from cmanager.model import DeviceRule
+from ...errors import HostError
+from .. import syscalls
+from .rules import DeviceRule
 
 _PROG_LOAD, _PROG_ATTACH, _PROG_GET_FD_BY_ID, _PROG_QUERY = 5, 8, 13, 16
 _TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE = 15, 6
