@@ -271,5 +271,5 @@ _PARAMETERS: dict[str, Any] = {
     "log_opt": _words("max-size=", "max-file=", "labels=", "env="),
     "log_sink": _words("json:/", "file:/", "syslog:", "syslog:unix:/", "syslog:udp:", "journald"),
     **dict.fromkeys(("env_file", "label_file", "cidfile", "device", "config"), "file"),
-    **dict.fromkeys(("root", "run_root"), "dir"),
+    **dict.fromkeys(("root", "run_root", "directory"), "dir"),
 }

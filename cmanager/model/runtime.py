@@ -31,6 +31,11 @@ class Stdio:
     stderr: int = -1
     console: int = -1
 
+    @property
+    def streams(self) -> tuple[int, int, int]:
+        """stdin, stdout and stderr."""
+        return self.stdin, self.stdout, self.stderr
+
 
 #: What `Features.options` may hold; see `cmanager.seams.Runtime.features`.
 OPTIONS = (

@@ -142,7 +142,7 @@ class Command:
         try:
             console = Console(self._tool.directory) if stdio.console >= 0 else None
             terminal = ("--console-socket", console.path) if console else ()
-            given = (stdio.stdin, stdio.stdout, stdio.stderr) if console is None else (-1, -1, -1)
+            given = stdio.streams if console is None else (-1, -1, -1)
             self._tool.run(verb, *words, "--pid-file", pid_file, *terminal, id, stdio=given)
             with open(pid_file, encoding="ascii") as file:
                 pid = int(file.read())

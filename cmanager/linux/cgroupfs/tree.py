@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -18,9 +19,19 @@ from .rules import DeviceRule
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _REMOVE_SECONDS = 10.0
+_USUAL_ROOT = "/var/lib/cmanager"
 
 #: What is to be written: (file, value), in this order.
 Writes = Iterable[tuple[str, str]]
+
+
+def parent_for(root: str, name: str = "") -> str:
+    """The cgroup below which the containers of a manager have theirs, of one limiter where a name is given.
+
+    root: the manager's durable root; each has a parent of its own, so that two managers on one host never meet.
+    """
+    own = "" if root == _USUAL_ROOT else f"{zlib.crc32(root.encode()):08x}"
+    return "/" + "-".join(filter(None, ("cmanager", name, own)))
 
 
 class Tree:
