@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..errors import ConflictError, HostError, InvalidError
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST = 40
 _TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
 #: What the templates call theirs.
@@ -21,7 +21,7 @@ def check_name(name: str, taken: list[str], seam: str) -> None:
     if len(name) > _LONGEST or not _NAME.fullmatch(name):
         raise InvalidError(
             f"invalid plugin name {name[:60]!r}, expected at most {_LONGEST} lower-case letters, digits and single "
-            "hyphens between them, the first a letter"
+            "underscores between them, the first a letter"
         )
     if name in taken:
         raise ConflictError(f"{seam} {name!r} exists already, choose another name, see: cmanager plugin ls")
@@ -52,21 +52,19 @@ def write(name: str, seam: str, directory: str) -> None:
 
 def _files(name: str, seam: str) -> Iterator[tuple[str, str]]:
     """(path, content) of every file of the package."""
-    module = name.replace("-", "_")
     places = {
         "pyproject.toml": "pyproject.toml",
         f"{seam}/README.md": "README.md",
-        f"{seam}/cmanager_mine.py": f"cmanager_{module}.py",
-        f"{seam}/test_mine.py": f"tests/test_{module}.py",
+        f"{seam}/cmanager_mine.py": f"cmanager_{name}.py",
+        f"{seam}/test_mine.py": f"tests/test_{name}.py",
     }
     for template, path in places.items():
         with open(f"{_TEMPLATES}/{template}", encoding="utf-8") as file:
             text = file.read()
-        yield path, _renamed(text, name, module).replace("SEAM", seam)
+        yield path, _renamed(text, name).replace("SEAM", seam)
 
 
-def _renamed(text: str, name: str, module: str) -> str:
-    """A template with another word for "mine"; identifiers get underscores, classes capitals."""
-    text = text.replace(f"cmanager_{_WORD}", f"cmanager_{module}")
-    text = text.replace(_WORD.capitalize(), "".join(map(str.capitalize, name.split("-"))))
-    return re.sub(rf"\b{_WORD}\b", name, text)
+def _renamed(text: str, name: str) -> str:
+    """A template with another word for "mine", in capitals where it begins the name of a class."""
+    text = text.replace(_WORD.capitalize(), "".join(map(str.capitalize, name.split("_"))))
+    return re.sub(rf"(\b|_){_WORD}\b", rf"\g<1>{name}", text)

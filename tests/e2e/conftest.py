@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cmanager.cli.plugin import KINDS
+
+from .. import installed, tutorial
 from ..support import CHECKOUT, Cli
 
 pytestmark = pytest.mark.root
@@ -48,3 +52,61 @@ def cli(machine: Cli) -> Iterator[Cli]:
     """The command line; every container of the test is gone afterwards, and a test that leaves more than that fails."""
     yield machine
     assert machine.clear() == []
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels of the checkout, of third parties' plugins, of what `plugin new` writes and of the tutorial's package."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: run it with sudo")
+    place = tmp_path_factory.mktemp("wheels")
+    sources = [installed.checkout_source(place / "checkout"), *third_parties(place / "api1")]
+    sources += [scaffold(place / "new", seam) for seam in KINDS]
+    sources.append(tutorial.write(place / "tutorial"))
+    installed.build(place / "wheels", *sources)
+    return place / "wheels"
+
+
+def third_parties(place: Path) -> list[Path]:
+    """The packages in tests/plugins, to be built; the runtime in a second version too."""
+    shutil.copytree(CHECKOUT / "tests/plugins/api1", place, ignore=shutil.ignore_patterns("__pycache__"))
+    newer = place / "jail-1.1"
+    shutil.copytree(place / "jail", newer)
+    project = newer / "pyproject.toml"
+    project.write_text(project.read_text().replace('version = "1.0"', 'version = "1.1"'))
+    module = newer / "cmanager_jail.py"
+    module.write_text(module.read_text().replace('version="1"', 'version="1.1"'))
+    return sorted(place.iterdir())
+
+
+def scaffold(place: Path, seam: str) -> Path:
+    """The package that `cmanager plugin new` writes for a seam, called new_SEAM."""
+    place.mkdir(exist_ok=True)
+    Cli(place, place).ok("plugin", "new", f"new_{seam}", "--seam", seam, "--directory", str(place / seam))
+    return place / seam
+
+
+@pytest.fixture(scope="session")
+def site(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> installed.Site:
+    """An environment with cmanager installed from its wheel, and no plugin."""
+    made = installed.Site(tmp_path_factory.mktemp("site") / "venv", wheels)
+    made.install("cmanager")
+    return made
+
+
+@pytest.fixture(scope="session")
+def user(site: installed.Site, registry: Path, tmp_path_factory: pytest.TempPathFactory) -> installed.InstalledCli:
+    """The installed command with busybox stored; state directories that the tests share."""
+    made = installed.InstalledCli(site, tmp_path_factory.mktemp("user"), registry)
+    made.ok("pull", "-q", "busybox")
+    return made
+
+
+@pytest.fixture
+def theirs(user: installed.InstalledCli) -> Iterator[installed.InstalledCli]:
+    """The same for one test, with the shipped configuration; no container and no plugin is left."""
+    user.configure("")
+    yield user
+    left = user.clear()
+    user.site.restore()
+    assert left == []

@@ -47,16 +47,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_is_a_package_with_less_than_sixty_lines_of_code(
     place: Path, seam: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert new("my-own", "--seam", seam) == 0
-    assert capsys.readouterr().out == "cmanager-my-own\n"
-    package = place / "cmanager-my-own"
+    assert new("my_own", "--seam", seam) == 0
+    assert capsys.readouterr().out == "cmanager-my_own\n"
+    package = place / "cmanager-my_own"
     files = ["README.md", "cmanager_my_own.py", "pyproject.toml", "tests", "tests/test_my_own.py"]
     assert everything(package) == files
     code = [(package / name).read_text() for name in files if name.endswith(".py")]
     assert sum(map(lines_of_code, code)) < 60
     project = tomli.loads((package / "pyproject.toml").read_text())["project"]
-    assert project["name"] == "cmanager-my-own"
-    assert project["entry-points"]["cmanager"] == {f"{seam}.my-own": "cmanager_my_own [api1]"}
+    assert project["name"] == "cmanager-my_own"
+    assert project["entry-points"]["cmanager"] == {f"{seam}.my_own": "cmanager_my_own:my_own [api1]"}
     text = "".join(path.read_text() for path in package.rglob("*") if path.is_file())
     assert not {word for word in ("mine", "Mine", "SEAM") if word in text}
 
@@ -71,7 +71,7 @@ def test_it_is_written_where_one_wants_it(place: Path) -> None:
     [
         (["Upper", "--seam", "network"], "invalid plugin name 'Upper'"),
         (["../up", "--seam", "network"], "invalid plugin name '../up'"),
-        (["a--b", "--seam", "network"], "invalid plugin name 'a--b'"),
+        (["a__b", "--seam", "network"], "invalid plugin name 'a__b'"),
         (["x" * 41, "--seam", "network"], "invalid plugin name"),
         (["", "--seam", "network"], "invalid plugin name ''"),
         (["native", "--seam", "runtime"], "runtime 'native' exists already"),
