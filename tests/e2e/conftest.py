@@ -64,19 +64,27 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources += [scaffold(place / "new", seam) for seam in KINDS]
     sources.append(tutorial.write(place / "tutorial"))
     installed.build(place / "wheels", *sources)
+    installed.build(place / "wheels", second_version(place / "jail"))
     return place / "wheels"
 
 
 def third_parties(place: Path) -> list[Path]:
-    """The packages in tests/plugins, to be built; the runtime in a second version too."""
+    """The packages in tests/plugins, to be built."""
     shutil.copytree(CHECKOUT / "tests/plugins/api1", place, ignore=shutil.ignore_patterns("__pycache__"))
-    newer = place / "jail-1.1"
-    shutil.copytree(place / "jail", newer)
-    project = newer / "pyproject.toml"
-    project.write_text(project.read_text().replace('version = "1.0"', 'version = "1.1"'))
-    module = newer / "cmanager_jail.py"
-    module.write_text(module.read_text().replace('version="1"', 'version="1.1"'))
     return sorted(place.iterdir())
+
+
+def second_version(place: Path) -> Path:
+    """The runtime of tests/plugins as its author would publish it next: 1.1, and it says so."""
+    shutil.copytree(CHECKOUT / "tests/plugins/api1/jail", place, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in (
+        ("pyproject.toml", 'version = "1.0"', 'version = "1.1"'),
+        ("cmanager_jail.py", 'version="1"', 'version="1.1"'),
+    ):
+        text = (place / name).read_text()
+        assert old in text
+        (place / name).write_text(text.replace(old, new))
+    return place
 
 
 def scaffold(place: Path, seam: str) -> Path:

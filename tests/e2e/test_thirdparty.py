@@ -47,13 +47,14 @@ def plugin(theirs: InstalledCli, request: pytest.FixtureRequest) -> Iterator[str
     return name
 
 
-@pytest.mark.parametrize(("seam", "name"), ALL)
-def test_it_is_found_and_gone_after_its_removal(theirs: InstalledCli, plugin: str, seam: str, name: str) -> None:
-    row = rows(theirs)[seam, name]
-    assert (row["state"], row["reason"]) == ("ok", "")
-    assert row["origin"] == f"cmanager-{name.replace('_', '-')} 1.0" or row["origin"] == f"cmanager-{name} 1.0"
-    theirs.site.uninstall(f"cmanager-{name}")
-    assert (seam, name) not in rows(theirs)
+def test_they_are_found_and_gone_after_their_removal(theirs: InstalledCli) -> None:
+    distributions = [f"cmanager-{name}" for _, name in ALL]
+    theirs.site.install(*distributions)
+    found = rows(theirs)
+    told = {key: (found[key]["state"], found[key]["origin"], found[key]["reason"]) for key in ALL}
+    assert told == {(seam, name): ("ok", f"cmanager-{name} 1.0", "") for seam, name in ALL}
+    theirs.site.uninstall(*distributions)
+    assert not set(ALL) & set(rows(theirs))
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "runtime"])
@@ -202,15 +203,8 @@ def test_new_hooks_add_refuse_and_listen(theirs: InstalledCli, plugin: str, name
 @pytest.mark.slow
 @pytest.mark.parametrize(("seam", "name"), PROVIDERS)
 def test_it_passes_its_kit(
-    theirs: InstalledCli,
-    plugin: str,
-    seam: str,
-    name: str,
-    tmp_path: Path,
-    busybox: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    theirs: InstalledCli, plugin: str, seam: str, name: str, tmp_path: Path, busybox: None
 ) -> None:
-    monkeypatch.setenv("CMANAGER_TEST_BUSYBOX", str(busybox))
     done = theirs.site.pytest(tmp_path, "--cmanager-provider", f"{seam}:{name}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
@@ -218,22 +212,22 @@ def test_it_passes_its_kit(
 
 @pytest.mark.parametrize(("seam", "name"), NEW)
 def test_what_plugin_new_writes_passes_its_own_tests(
-    theirs: InstalledCli,
-    plugin: str,
-    wheels: Path,
-    seam: str,
-    name: str,
-    busybox: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    theirs: InstalledCli, plugin: str, wheels: Path, seam: str, name: str, busybox: None
 ) -> None:
-    monkeypatch.setenv("CMANAGER_TEST_BUSYBOX", str(busybox))
     done = theirs.site.pytest(wheels.parent / "new" / seam)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
 
 
-@pytest.fixture(scope="module")
-def busybox(user: InstalledCli) -> Path:
-    """A static busybox: that of the image."""
+def test_the_package_of_the_tutorial_passes_its_own_test(theirs: InstalledCli, wheels: Path) -> None:
+    theirs.site.install("cmanager-island")
+    done = theirs.site.pytest(wheels.parent / "tutorial")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def busybox(user: InstalledCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kit uses the static busybox of the image."""
     user.ok("run", "--rm", "busybox", "true")
-    return next(user.root.glob("storage/overlay/layers/*/fs/bin/busybox"))
+    found = next(user.root.glob("storage/overlay/layers/*/fs/bin/busybox"))
+    monkeypatch.setenv("CMANAGER_TEST_BUSYBOX", str(found))
