@@ -42,6 +42,7 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
             "Name": row.name,
             "Default": "*" if row.default else "",
             "State": row.state,
+            "Runs": row.isolation,
             "Origin": row.origin,
             "Module": row.module,
             "Reason": row.reason,
@@ -50,6 +51,7 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
         for row, ability in found
     ]
     headers = {
-        key: key.upper() for key in ("Seam", "Name", "Default", "State", "Origin", "Module", "Reason", "Abilities")
+        key: key.upper()
+        for key in ("Seam", "Name", "Default", "State", "Runs", "Origin", "Module", "Reason", "Abilities")
     }
     print_rows(rows, tuple(headers), headers, template, heading=not noheading)

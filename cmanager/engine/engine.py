@@ -55,7 +55,7 @@ class Engine:
     ) -> None:
         self.paths = Paths(os.path.abspath(root), os.path.abspath(run_root))
         self._config = os.path.abspath(config) if config else ""
-        self.plugins = Plugins(load_config(self._config or None), self.paths.root, self.paths.run_root)
+        self.plugins = Plugins(load_config(self._config or None), self.paths.root, self.paths.run_root, warn)
         self.store = Store(self.paths)
         self._observe = observe
         self._journal = Journal(self.paths.events)

@@ -27,7 +27,17 @@ SEAMS = {
     "runtime": ("cmanager_runtimes", Runtime),
 }
 
+#: What a provider of each seam may be besides.
+ABILITIES: dict[str, tuple[type, ...]] = {
+    "image": (Registry, Import, Push),
+    "storage": (Volumes, Commit),
+    "network": (Assign, Publish),
+    "limiter": (),
+    "runtime": (Exec,),
+}
+
 __all__ = [
+    "ABILITIES",
     "API",
     "SEAMS",
     "Assign",

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from ..linux.changes import Change
 from ..linux.mounts import Mount
+from ..model.codec import Fd
 from ..model.image import Layer
 from ..model.volume import Volume
 
@@ -112,7 +113,7 @@ class Commit(Protocol):
         layers: tuple[Layer, ...],
         user_map: tuple[int, int] | None,
         mountpoints: frozenset[str],
-        out: int,
+        out: Fd,
     ) -> None:
         """Write the same to the descriptor `out` as an uncompressed tar (OCI image-spec, layer.md).
 
