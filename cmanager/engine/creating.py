@@ -113,13 +113,16 @@ class Creating:
         if not network or network.startswith(("container:", "ns:")):
             features = self._engine.plugins.get("runtime", runtime).features()
             network = abilities.network(features, self._engine.plugins.default("network"))
-        return Providers(
-            image=self._engine.plugins.default("image"),
-            storage=self._engine.plugins.default("storage"),
+        plugins = self._engine.plugins
+        chosen = Providers(
+            image=plugins.default("image"),
+            storage=plugins.default("storage"),
             network=network,
-            limiter=self._engine.plugins.default("limiter"),
+            limiter=plugins.default("limiter"),
             runtime=runtime,
         )
+        versions = {seam: plugins.version(seam, name) for seam, name in chosen.named().items()}
+        return attrs.evolve(chosen, versions={seam: version for seam, version in versions.items() if version})
 
     def pull(self, images: Any, name: str, progress: Progress) -> Image:
         """Fetch an image, and tell of it."""

@@ -26,7 +26,7 @@ from .log import Log
 from .policy import LOAD, Policy
 from .wire import Channel, is_callback, packed
 
-#: Calls after which the plugin's process ends, so that what it started is adopted by the caller, who reaps it.
+#: Calls that get a process of their own: with its end, what it started is adopted by the caller, who reaps it.
 _ADOPTED = frozenset({"exec"})
 _LOOK = 0.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -50,6 +50,7 @@ class Isolated:
         process = self._live()
         if process.loaded is None:
             process.loaded = False
+            process.began = time.monotonic()
             self._send(process, LOAD, {"call": "load"}, [])
 
     def load(self) -> None:
@@ -57,7 +58,8 @@ class Isolated:
         self.begin()
         process = self._live()
         if not process.loaded:
-            self._answer(process, LOAD, None)
+            process.loaded = None
+            self._answer(process, LOAD, None, since=process.began)
             process.loaded = True
 
     def describe(self) -> dict[str, Any]:
@@ -69,20 +71,23 @@ class Isolated:
 
     def call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Carry out a method. Raises what it raised, PluginError for every fault of the plugin."""
+        if name not in _ADOPTED:
+            return self._call(name, arguments, named)
+        other = Isolated(self._job, self._what, self._policy, self._log.path)
+        try:
+            return other._call(name, arguments, named)
+        finally:
+            other.end()
+
+    def _call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         method = self._methods[name]
-        if name in _ADOPTED:
-            self.end()
         self.load()
         process = self._live()
         message, fds = packed(method, arguments, named)
         values = [*arguments, *named.values()]
         progress = next((value for value in values if callable(value)), None)
         self._send(process, name, message, fds)
-        try:
-            answer = self._answer(process, name, progress, method)
-        finally:
-            if name in _ADOPTED:
-                self.end()
+        answer = self._answer(process, name, progress, method)
         if "os" in answer:
             raise OSError(*answer["os"])
         try:
@@ -121,12 +126,17 @@ class Isolated:
         except OSError:
             raise self._fault(f"{process.death()} before {name}") from None
 
-    def _answer(self, process: _Process, name: str, progress: Any, method: Method | None = None) -> dict[str, Any]:
+    def _answer(
+        self, process: _Process, name: str, progress: Any, method: Method | None = None, since: float = 0.0
+    ) -> dict[str, Any]:
         doing = "while it was loaded" if name == LOAD else f"in {name}"
         try:
-            answer = self._wait(process, name, doing, progress, method)
+            answer = self._wait(process, name, doing, progress, method, since)
         except (ValueError, RecursionError, CorruptError) as error:
             raise self._fault(f"answered rubbish {doing} ({error}) and was ended") from None
+        except BaseException:
+            self._kill()  # what it answers now would be taken for the answer to the next call
+            raise
         process.drain(self._log)
         if "error" in answer:
             raise retold(answer["error"])
@@ -134,9 +144,11 @@ class Isolated:
             raise PluginError(f"{self._what} failed {doing}: {answer['fault']}{self._log.where()}")
         return answer
 
-    def _wait(self, process: _Process, name: str, doing: str, progress: Any, method: Method | None) -> dict[str, Any]:
+    def _wait(
+        self, process: _Process, name: str, doing: str, progress: Any, method: Method | None, since: float
+    ) -> dict[str, Any]:
         deadline = self._deadline(name)
-        until = time.monotonic() + deadline
+        until = (since or time.monotonic()) + deadline
         while True:
             while (message := process.channel.next()) is not None:
                 if "progress" not in message:
@@ -154,10 +166,13 @@ class Isolated:
     def _deadline(self, name: str) -> float:
         return self._policy.deadline(self._job.seam, name)
 
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.kill(self._log)
+
     def _fault(self, text: str) -> PluginError:
-        if self._process:
-            self._process.kill(self._log)
-            self._process = None
+        self._kill()
         return PluginError(f"{self._what} {text}{self._log.where()}")
 
 
@@ -169,6 +184,7 @@ class _Process:
         self._kill = os.kill if job.seam == "runtime" else os.killpg
         self.maker = os.getpid()
         self.loaded: bool | None = None
+        self.began = 0.0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._output, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(output, True)
@@ -249,7 +265,7 @@ class _Process:
         self._close()
 
     def forget(self) -> None:
-        """Leave it to the process that made it, of which this one is a fork: its descriptors may be other files here."""
+        """Leave it to the process that made it and was forked: its descriptors may be other files here."""
         self.channel.detach()
 
     def _reap(self) -> None:

@@ -63,8 +63,8 @@ class Loader:
 
     def called(self, seam: str, name: str) -> str:
         """How messages call it: with the distribution and its version where it was installed as one."""
-        found = None if f"{seam}.{name}" in self.config.plugins else self._entry_points().get(f"{seam}.{name}")
-        return f"{seam} plugin {name!r}" + (f" ({found.origin})" if found else "")
+        version = self.version(seam, name)
+        return f"{seam} plugin {name!r}" + (f" ({version})" if version else "")
 
     def version(self, seam: str, name: str) -> str:
         """ "NAME VERSION" of the distribution that it was installed with, "" where it is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..errors import CmanagerError, InvalidError, PluginError
@@ -47,6 +48,7 @@ class Plugins:
         self._faults = Faults(f"{run_root}/plugins")
         self._instances: dict[tuple[str, str], Any] = {}
         self._isolated: dict[tuple[str, str], Any] = {}
+        self._there: dict[tuple[str, str], bool] = {}
 
     def default(self, seam: str) -> str:
         """Name of the provider that fills a seam unless the request names another."""
@@ -65,7 +67,10 @@ class Plugins:
 
     def there(self, seam: str, name: str) -> bool:
         """Whether a plugin is installed, working or not; one that the configuration does not name costs a scan."""
-        return self._loader.there(seam, name)
+        key = (seam, name)
+        if key not in self._there:
+            self._there[key] = self._loader.there(seam, name)
+        return self._there[key]
 
     def get(self, seam: str, name: str) -> Any:
         """The provider: an object with the methods of its seam, and of what it can do besides (`seams.ABILITIES`).
@@ -77,6 +82,16 @@ class Plugins:
         if key not in self._instances:
             self._instances[key] = self._make(seam, name)
         return self._instances[key]
+
+    def begin(self, seam: str, name: str) -> None:
+        """Start loading a plugin that has a process of its own, and do not wait: its time runs from here on.
+
+        So of many that are wanted, one that hangs costs the others nothing. Errors come with `get`.
+        """
+        with suppress(CmanagerError):
+            self._allowed(seam, name)
+            if self._policy(seam, name).isolation == "process":
+                self._alone(seam, name).begin()
 
     def renew(self, seam: str, name: str) -> None:
         """From its next call on, run it in a process made by this one as it is now: in its mount namespace."""
@@ -119,9 +134,7 @@ class Plugins:
         """Every known provider and hook plugin, loaded (not run) to see whether it works; broken ones say why."""
         known = self._loader.known()
         for key in known:
-            seam, _, name = key.partition(".")
-            if self._policy(seam, name).isolation == "process":
-                self._alone(seam, name).begin()  # all at once: one that hangs costs the others nothing
+            self.begin(*key.split(".", 1))
         rows = []
         for key, found in known.items():
             seam, _, name = key.partition(".")
