@@ -20,6 +20,8 @@ from ..seams import API, SEAMS
 from .config import Config, nearest, shipped_directory
 
 GROUP = "cmanager"
+#: A member of a family; the rest becomes part of paths.
+_MEMBER = re.compile(r"[\w-]+:[a-zA-Z0-9][\w.-]{0,127}", re.ASCII)
 _TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
 
 
@@ -57,10 +59,15 @@ class Plugins:
             raise InvalidError(f"{self.config.where('defaults')}: no default for the {seam} seam") from None
 
     def names(self, seam: str) -> list[str]:
-        """Every known provider of a seam, working or not: nothing is imported, entry points are scanned."""
-        return sorted(
-            key.partition(".")[2] for key in {*self.config.plugins, *self._entry_points()} if key.startswith(f"{seam}.")
-        )
+        """Every known provider of a seam, working or not: nothing is imported, entry points are scanned.
+
+        One that answers for a family of names ("docker:*") is not among them, see `families`.
+        """
+        return sorted(name for name in self._known(seam) if not name.endswith("*"))
+
+    def families(self, seam: str) -> list[str]:
+        """What the names begin with that one provider answers for: "docker:" where "docker:*" is known."""
+        return sorted(name[:-1] for name in self._known(seam) if name.endswith("*"))
 
     def get(self, seam: str, name: str) -> Any:
         """The provider's instance. Raises NotFoundError for an unknown name, PluginError for a broken plugin."""
@@ -122,6 +129,8 @@ class Plugins:
         return rows
 
     def _make(self, seam: str, name: str) -> Any:
+        if name.endswith("*"):
+            raise NotFoundError(f"no {seam} plugin {name!r}: it stands for a family, give a name instead of the *")
         provider = self._provider(seam, name)
         options = self._options(seam, name, provider.options)
         context = Context(
@@ -150,7 +159,7 @@ class Plugins:
             answers: list[Any] = [provider for offered in getattr(manager.hook, hook)() for provider in offered]
         except Exception as error:
             raise PluginError(f"{seam} plugin {name!r} failed in {hook}: {_why(error)}") from error
-        wanted = self._module(seam, name)[1] or name
+        wanted = self._module(seam, name)[1] or self._listed(seam, name)
         found = [p for p in answers if isinstance(p, Provider) and p.name == wanted]
         if len(found) != 1:
             offered = ", ".join(sorted(getattr(p, "name", repr(p)) for p in answers)) or "nothing"
@@ -160,7 +169,8 @@ class Plugins:
         return found[0]
 
     def _options(self, seam: str, name: str, kind: type | None) -> Any:
-        given = self.config.options.get(f"{seam}.{name}", {})
+        family = self.config.options.get(f"{seam}.{self._listed(seam, name)}", {})
+        given = family | self.config.options.get(f"{seam}.{name}", {})
         known = {f.alias for f in attrs.fields(kind)} if kind else set()
         for key in given:
             if key not in known:
@@ -212,15 +222,24 @@ class Plugins:
             raise PluginError(f"{what} is written for api {api}, this cmanager has api {API}")
         return module_name, provider
 
+    def _known(self, seam: str) -> set[str]:
+        keys = {*self.config.plugins, *self._entry_points()}
+        return {key.partition(".")[2] for key in keys if key.startswith(f"{seam}.")}
+
     def _target(self, seam: str, name: str) -> str:
-        key = f"{seam}.{name}"
-        if key in self.config.plugins:
-            return self.config.plugins[key]
-        found = self._entry_points()
-        if key in found:
-            return found[key][0]
-        names = [k.partition(".")[2] for k in (*self.config.plugins, *found) if k.startswith(f"{seam}.")]
-        raise NotFoundError(f"no {seam} plugin {name!r}{nearest(name, names)}")
+        key = f"{seam}.{self._listed(seam, name)}"
+        return self.config.plugins[key] if key in self.config.plugins else self._entry_points()[key][0]
+
+    def _listed(self, seam: str, name: str) -> str:
+        """The name under which a provider is listed: this one, or that of the family it belongs to ("docker:*")."""
+        family = f"{name.partition(':')[0]}:*" if _MEMBER.fullmatch(name) else name
+        for candidate in (name, family):
+            if f"{seam}.{candidate}" in self.config.plugins:
+                return candidate
+        for candidate in (name, family):
+            if f"{seam}.{candidate}" in self._entry_points():
+                return candidate
+        raise NotFoundError(f"no {seam} plugin {name!r}{nearest(name, self._known(seam))}")
 
     def _entry_points(self) -> dict[str, tuple[str, str]]:
         """ "SEAM.NAME" to (target, distribution); scanning costs a read per installed distribution, done on a miss."""

@@ -91,6 +91,36 @@ def test_a_provider_can_be_had_under_another_name(tmp_path: Path, monkeypatch: p
     assert found.get("network", "mine").options == "mine"
 
 
+def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> Plugins:
+    made = "Mine((context.name, options)), options=Options)"
+    hook = HOOK.replace('"mine"', '"mine:*"').replace("Mine(options))", made)
+    options = "from attrs import frozen\n@frozen\nclass Options:\n    size: int = 1\n    speed: int = 1\n"
+    plugins(tmp_path, monkeypatch, GOOD + options + hook)
+    path = config(tmp_path, "\n".join(('[plugins]\nnetwork."mine:*" = "broken_one [api1]"', *lines)))
+    return Plugins(load_config(path), str(tmp_path / "root"), str(tmp_path / "run"))
+
+
+def test_one_plugin_answers_for_a_family_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = family(tmp_path, monkeypatch)
+    assert found.get("network", "mine:one").options[0] == "mine:one"
+    assert found.get("network", "mine:two").options[0] == "mine:two"
+    assert (found.families("network"), "mine:*" in found.names("network")) == (["mine:"], False)
+    assert [(row.name, row.state) for row in found.rows() if row.name.startswith("mine")] == [("mine:*", "ok")]
+
+
+def test_a_member_has_the_options_of_its_family_and_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = ('[network."mine:*"]', "size = 2", "speed = 2", '[network."mine:one"]', "size = 3")
+    found = family(tmp_path, monkeypatch, *tables)
+    one, two = (found.get("network", name).options[1] for name in ("mine:one", "mine:two"))
+    assert ((one.size, one.speed), (two.size, two.speed)) == ((3, 2), (2, 2))
+
+
+@pytest.mark.parametrize("name", ["mine:*", "mine:", "mine:../x", "mine:a/b", "mine:.x", "other:one", "mine"])
+def test_what_is_no_member_of_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(NotFoundError, match="no network plugin"):
+        family(tmp_path, monkeypatch).get("network", name)
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
