@@ -146,9 +146,9 @@ class Plugins:
             raise
         except Exception as error:
             raise PluginError(f"{seam} plugin {name!r} failed to start: {_why(error)}") from error
-        protocol = SEAMS[seam][1]
-        if not isinstance(instance, protocol):
-            missing = [m for m in dir(protocol) if not m.startswith("_") and not hasattr(instance, m)]
+        protocols = SEAMS[seam][1]
+        if not isinstance(instance, protocols):
+            missing = [m for m in dir(protocols[0]) if not m.startswith("_") and not hasattr(instance, m)]
             raise PluginError(f"{seam} plugin {name!r} lacks {', '.join(missing)} of the {seam} seam")
         return instance
 

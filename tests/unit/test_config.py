@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cmanager.errors import InvalidError, NotFoundError, PluginError
+from cmanager.errors import InvalidError, NotFoundError, PluginError, UnsupportedError
 from cmanager.plugins import Plugins, load_config
+from cmanager.supervisor import rootfs
 
 
 def config(tmp_path: Path, text: str) -> str:
@@ -170,3 +171,29 @@ def test_code_that_strangers_may_change_is_not_run(tmp_path: Path, monkeypatch: 
     os.chmod(tmp_path / "site" / "broken_one" / "__init__.py", 0o666)
     with pytest.raises(PluginError, match="not trusted"):
         found.get("network", "mine")
+
+
+VOLUMES = """
+from cmanager import hookimpl
+from cmanager.model import Provider
+
+class Kept:
+    def create_volume(self, name, labels, *, anonymous=False): pass
+    def volumes(self): return ()
+    def volume(self, name): pass
+    def remove_volume(self, name): pass
+    def volume_usage(self, name): return 0
+
+@hookimpl
+def cmanager_storages():
+    return [Provider("mine", lambda context, options: Kept())]
+"""
+
+
+def test_a_storage_provider_may_keep_volumes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins(tmp_path, monkeypatch, VOLUMES)
+    path = config(tmp_path, '[plugins]\nstorage.mine = "broken_one [api1]"\n\n[defaults]\nstorage = "mine"\n')
+    found = Plugins(load_config(path), str(tmp_path / "root"), str(tmp_path / "run"))
+    assert found.get("storage", "mine").volumes() == ()
+    with pytest.raises(UnsupportedError, match=r"'mine' keeps no root file systems.*plugins.toml line 4"):
+        rootfs.store(found, "mine")
