@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import os
@@ -17,9 +18,8 @@ from .. import hookspecs
 from ..errors import CmanagerError, InvalidError, NotFoundError, PluginError
 from ..model.plugin import Amendment, Context, Event, Provider
 from ..seams import API, SEAMS
-from .config import Config, nearest, shipped_directory
+from .config import GROUP, Config, nearest, shipped_directory
 
-GROUP = "cmanager"
 #: A member of a family; the rest becomes part of paths.
 _MEMBER = re.compile(r"[\w-]+:[a-zA-Z0-9][\w.-]{0,127}", re.ASCII)
 _TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
@@ -85,7 +85,7 @@ class Plugins:
         for name in self.config.hooks["amend"]:
             manager = self._load("hooks", name)
             try:
-                answers = manager.hook.cmanager_amend(spec=spec)
+                answers = manager.hook.cmanager_amend(spec=spec, options=self._hook_options(name))
             except CmanagerError as error:
                 raise PluginError(f"plugin {name!r} refused the container: {error}") from None
             except Exception as error:
@@ -101,10 +101,14 @@ class Plugins:
         warnings = []
         for name in self.config.hooks["event"]:
             try:
-                self._load("hooks", name).hook.cmanager_event(event=event)
+                self._load("hooks", name).hook.cmanager_event(event=event, options=self._hook_options(name))
             except Exception as error:
                 warnings.append(f"plugin {name!r} failed in cmanager_event: {_why(error)}")
         return warnings
+
+    def _hook_options(self, name: str) -> dict[str, Any]:
+        """A copy, so that none can change what another is given."""
+        return copy.deepcopy(self.config.options.get(f"hooks.{name}", {}))
 
     def rows(self) -> list[PluginRow]:
         """Every known provider and hook plugin, loaded (not run) to see whether it works; broken ones say why."""

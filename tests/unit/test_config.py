@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cmanager.errors import InvalidError, NotFoundError, PluginError, UnsupportedError
+from cmanager.model import Event
 from cmanager.plugins import Plugins, load_config
 from cmanager.supervisor import rootfs
 
@@ -35,6 +36,11 @@ def test_a_file_is_laid_over_the_shipped_one_key_by_key(tmp_path: Path) -> None:
         ("[defaults]\nstorage = 3\n", "line 2: storage must be a string"),
         ('[plugins]\nstorag.x = "y"\n', "line 2: unknown key 'storag', did you mean 'storage'"),
         ('[hooks]\namend = "x"\n', "line 2: amend must be a list of plugin names"),
+        ("[hooks]\nevnt = []\n", "line 2: unknown key 'evnt', did you mean 'event'"),
+        (
+            '[plugins]\nhooks.mine = "x [api1]"\n[hooks.mnie]\nx = 1\n',
+            "line 3: options of an unknown hook plugin 'mnie'",
+        ),
         ("[network]\nbridge = 1\n", "line 2: options of bridge stand in a table [network.bridge]"),
         ("defaults = 1\n", "line 1: defaults must be a table"),
         ("[defaults\n", "not TOML"),
@@ -197,3 +203,29 @@ def test_a_storage_provider_may_keep_volumes_alone(tmp_path: Path, monkeypatch: 
     assert found.get("storage", "mine").volumes() == ()
     with pytest.raises(UnsupportedError, match=r"'mine' keeps no root file systems.*plugins.toml line 4"):
         rootfs.store(found, "mine")
+
+
+LISTENER = """
+from cmanager import hookimpl
+from cmanager.model import Amendment
+
+@hookimpl
+def cmanager_amend(spec, options):
+    options["words"].append("mine alone")
+    return Amendment(env={"WORDS": " ".join(options["words"])})
+
+@hookimpl
+def cmanager_event(event):
+    pass
+"""
+
+
+def test_a_hook_plugin_is_given_the_options_of_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins(tmp_path, monkeypatch, LISTENER)
+    tables = '[hooks]\namend = ["mine"]\nevent = ["mine"]\n[hooks.mine]\nwords = ["given"]\n'
+    path = config(tmp_path, f'[plugins]\nhooks.mine = "broken_one [api1]"\n{tables}')
+    found = Plugins(load_config(path), str(tmp_path / "root"), str(tmp_path / "run"))
+    for _ in range(2):
+        [(name, amendment)] = found.amend({})
+        assert (name, amendment.env) == ("mine", {"WORDS": "given mine alone"})
+    assert found.announce(Event("container", "start", "id", 0.0)) == []
