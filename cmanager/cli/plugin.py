@@ -28,7 +28,7 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
     able = {ability.name: ability for ability in abilities.table(plugins)}
     found = []
     for row in plugins.rows():
-        ability = able[row.name] if row.seam == "runtime" else None
+        ability = able.get(row.name) if row.seam == "runtime" else None
         if ability and ability.error:
             row = row._replace(state="failed", reason=row.reason or ability.error)
         found.append((row, ability))

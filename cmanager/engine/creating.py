@@ -17,6 +17,7 @@ from ..model.image import Image, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
 from ..oci import health, signals, spec
 from ..seams import Exec
+from ..supervisor import rootfs
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
 from . import abilities, addresses, checks, ports, userns
@@ -46,7 +47,7 @@ class Creating:
         """The table that `create` runs. pod: what makes the pod that the container is to be in."""
         providers = self.providers(request)
         images = self._engine.plugins.get("image", providers.image)
-        storage = self._engine.plugins.get("storage", providers.storage)
+        storage = rootfs.store(self._engine.plugins, providers.storage)
         id = new_id()
         return [
             Step(

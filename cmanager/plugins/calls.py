@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from .. import hookspecs
+from ..model import plugin
 from ..model.codec import Fd
 from ..seams import ABILITIES, SEAMS
 
@@ -35,7 +36,7 @@ class Method:
 
 def protocols(seam: str) -> dict[str, type]:
     """Those of a seam and of what its providers may be besides, by name."""
-    return {kind.__name__: kind for kind in (SEAMS[seam][1], *ABILITIES[seam])}
+    return {kind.__name__: kind for kind in (*SEAMS[seam][1], *ABILITIES[seam])}
 
 
 @cache
@@ -93,7 +94,8 @@ def _forward(method: str) -> Callable[..., Any]:
 
 
 def _method(function: Any) -> Method:
-    code, hints = function.__code__, typing.get_type_hints(function, include_extras=True)
+    # The hook specs name the author's values without importing them.
+    code, hints = function.__code__, typing.get_type_hints(function, localns=vars(plugin), include_extras=True)
     returns = hints.pop("return")
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return Method(function.__name__, tuple(name for name in names if name != "self"), hints, returns)

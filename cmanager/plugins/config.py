@@ -16,6 +16,8 @@ from .policy import Policy
 
 SEAM_NAMES = ("image", "storage", "network", "limiter", "runtime")
 HOOKS = ("amend", "event")
+#: Of the entry points by which installed packages offer plugins.
+GROUP = "cmanager"
 SYSTEM_CONFIG = "/etc/cmanager/plugins.toml"
 _LIMIT = 1 << 20
 #: "off": only plugins that came with cmanager; "strict": every fault of a plugin is an error.
@@ -28,8 +30,9 @@ class Config:
     """The merged configuration.
 
     defaults: provider name per seam; plugins: "SEAM.NAME" to "module [apiN]"; hooks: plugin names per hook kind;
-    options: "SEAM.NAME" to the keys of its table; files: every file that was read, the strongest first; policies: by
-    "SEAM.NAME", for those that have one; builtin: modules that came with cmanager; mode: one of those of `MODE`.
+    options: "SEAM.NAME" and "hooks.NAME" to the keys of its table; files: every file that was read, the strongest
+    first; policies: by "SEAM.NAME", for those that have one; builtin: modules that came with cmanager; mode: one of
+    those of `MODE`.
     """
 
     defaults: dict[str, str]
@@ -85,7 +88,11 @@ def load_config(path: str | None = None) -> Config:
                 policies |= {f"{kind}.{key}": policy} if policy else {}
         if name == shipped:
             builtin = frozenset(target.partition(" ")[0].partition(":")[0] for target in plugins.values())
-        for kind, value in _table(name, data, "hooks", HOOKS).items():
+        for kind, value in _table(name, data, "hooks").items():
+            if kind not in HOOKS and isinstance(value, dict):
+                options[f"hooks.{kind}"] = options.get(f"hooks.{kind}", {}) | value
+                continue
+            _known(name, {kind: value}, HOOKS)
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise InvalidError(f"{_at(name, kind)}: {kind} must be a list of plugin names")
             hooks[kind] = tuple(value)
@@ -96,7 +103,24 @@ def load_config(path: str | None = None) -> Config:
                         f"{_at(name, provider)}: options of {provider} stand in a table [{seam}.{provider}]"
                     )
                 options[f"{seam}.{provider}"] = options.get(f"{seam}.{provider}", {}) | table
-    return Config(defaults, plugins, hooks, options, tuple(files), policies, builtin, mode)
+    found = Config(defaults, plugins, hooks, options, tuple(files), policies, builtin, mode)
+    _check_hook_options(found)
+    return found
+
+
+def _check_hook_options(config: Config) -> None:
+    """Refuse options of a hook plugin that there is not; entry points are scanned only for one that is not listed."""
+    named = [key for key in config.options if key.startswith("hooks.") and key not in config.plugins]
+    if named:
+        from importlib.metadata import entry_points
+
+        known = {key for key in (*config.plugins, *entry_points(group=GROUP).names) if key.startswith("hooks.")}
+        for key in named:
+            if key not in known:
+                name, names = key.partition(".")[2], {other.partition(".")[2] for other in known}
+                raise InvalidError(
+                    f"{config.where(name)}: options of an unknown hook plugin {name!r}{nearest(name, names)}"
+                )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import os
@@ -19,9 +20,10 @@ from ..errors import CmanagerError, InvalidError, NotFoundError, PluginError
 from ..model.plugin import Amendment, Context, Event, Provider
 from ..seams import API, SEAMS
 from .calls import attributes, protocols
-from .config import Config, nearest, shipped_directory
+from .config import GROUP, Config, nearest, shipped_directory
 
-GROUP = "cmanager"
+#: A member of a family; the rest becomes part of paths.
+_MEMBER = re.compile(r"[\w-]+:[a-zA-Z0-9][\w.-]{0,127}", re.ASCII)
 _TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
 
 
@@ -53,13 +55,12 @@ class Loader:
         return dict(sorted((self._entry_points() | listed).items()))
 
     def names(self, seam: str) -> list[str]:
-        """Of all plugins of a seam."""
+        """Of all plugins of a seam; "docker:*" stands for every name that begins with "docker:"."""
         return [key.partition(".")[2] for key in self.known() if key.startswith(f"{seam}.")]
 
     def builtin(self, seam: str, name: str) -> bool:
         """Whether it came with cmanager."""
-        target = self.config.plugins.get(f"{seam}.{name}", "")
-        return bool(target) and self.module(seam, name)[0] in self.config.builtin
+        return self._in_file(seam, name) and self.module(seam, name)[0] in self.config.builtin
 
     def called(self, seam: str, name: str) -> str:
         """How messages call it: with the distribution and its version where it was installed as one."""
@@ -68,15 +69,17 @@ class Loader:
 
     def version(self, seam: str, name: str) -> str:
         """ "NAME VERSION" of the distribution that it was installed with, "" where it is none."""
-        found = None if f"{seam}.{name}" in self.config.plugins else self._entry_points().get(f"{seam}.{name}")
+        if self._in_file(seam, name):
+            return ""
+        found = self._entry_points().get(self._listed(seam, name))
         return found.origin if found else ""
 
     def there(self, seam: str, name: str) -> bool:
         """Whether the plugin is installed; one that does not load is. Nothing of it is imported."""
-        if self.config.plugins.get(f"{seam}.{name}"):
-            top = self.module(seam, name)[0].partition(".")[0]
-            return self.builtin(seam, name) or importlib.util.find_spec(top) is not None
-        return f"{seam}.{name}" in self._entry_points()
+        if not self._in_file(seam, name):
+            return self._listed(seam, name) in self._entry_points()
+        module = self.module(seam, name)[0]
+        return module in self.config.builtin or importlib.util.find_spec(module.partition(".")[0]) is not None
 
     def check(self, seam: str, name: str) -> None:
         """Import it and see that it offers what it is there for. Raises PluginError, NotFoundError."""
@@ -91,7 +94,10 @@ class Loader:
         Raises NotFoundError for an unknown name, PluginError for a broken plugin, InvalidError for its options.
         """
         if seam == "hooks":
-            return _Hooks(self._load(seam, name), self.called(seam, name))
+            options = self.config.options.get(f"hooks.{name}", {})
+            return _Hooks(self._load(seam, name), self.called(seam, name), options)
+        if name.endswith("*"):
+            raise NotFoundError(f"no {seam} plugin {name!r}: it stands for a family, give a name instead of the *")
         provider = self._provider(seam, name)
         options = self._options(seam, name, provider.options)
         context = Context(
@@ -107,9 +113,9 @@ class Loader:
             raise
         except Exception as error:
             raise PluginError(f"{self.called(seam, name)} failed to start: {why(error)}") from error
-        protocol = SEAMS[seam][1]
-        if not isinstance(instance, protocol):
-            missing = [m for m in dir(protocol) if not m.startswith("_") and not hasattr(instance, m)]
+        kinds = SEAMS[seam][1]
+        if not isinstance(instance, kinds):
+            missing = [m for m in dir(kinds[0]) if not m.startswith("_") and not hasattr(instance, m)]
             raise PluginError(f"{self.called(seam, name)} lacks {', '.join(missing)} of the {seam} seam")
         return instance
 
@@ -120,7 +126,7 @@ class Loader:
             answers: list[Any] = [provider for offered in getattr(manager.hook, hook)() for provider in offered]
         except Exception as error:
             raise PluginError(f"{self.called(seam, name)} failed in {hook}: {why(error)}") from error
-        wanted = self.module(seam, name)[1] or name
+        wanted = self.module(seam, name)[1] or self._listed(seam, name).partition(".")[2]
         found = [p for p in answers if isinstance(p, Provider) and p.name == wanted]
         if len(found) != 1:
             offered = ", ".join(sorted(getattr(p, "name", repr(p)) for p in answers)) or "nothing"
@@ -132,7 +138,8 @@ class Loader:
         return found[0]
 
     def _options(self, seam: str, name: str, kind: type | None) -> Any:
-        given = self.config.options.get(f"{seam}.{name}", {})
+        family = self.config.options.get(self._listed(seam, name), {})
+        given = family | self.config.options.get(f"{seam}.{name}", {})
         known = {f.alias for f in attrs.fields(kind)} if kind else set()
         for key in given:
             if key not in known:
@@ -188,13 +195,25 @@ class Loader:
         return module_name, provider
 
     def _target(self, seam: str, name: str) -> str:
-        key = f"{seam}.{name}"
+        key = self._listed(seam, name)
         if key in self.config.plugins:
             return self.config.plugins[key]
-        found = self._entry_points()
-        if key in found:
-            return found[key].target
+        if key in self._entry_points():
+            return self._entry_points()[key].target
         raise NotFoundError(f"no {seam} plugin {name!r}{nearest(name, self.names(seam))}")
+
+    def _in_file(self, seam: str, name: str) -> bool:
+        return self._listed(seam, name) in self.config.plugins
+
+    def _listed(self, seam: str, name: str) -> str:
+        """The key under which a plugin is listed: its own, or that of the family it belongs to ("SEAM.docker:*")."""
+        keys = [f"{seam}.{name}"]
+        if _MEMBER.fullmatch(name):
+            keys.append(f"{seam}.{name.partition(':')[0]}:*")
+        for key in keys:
+            if key in self.config.plugins:
+                return key
+        return next((key for key in keys if key in self._entry_points()), keys[0])
 
     def _entry_points(self) -> dict[str, Found]:
         """Plugins of installed packages; scanning costs a read per installed distribution, done on a miss."""
@@ -216,18 +235,18 @@ class Loader:
 class _Hooks:
     """The hooks of one plugin as methods. what: how messages call it."""
 
-    def __init__(self, manager: pluggy.PluginManager, what: str) -> None:
-        self._hook, self._what = manager.hook, what
+    def __init__(self, manager: pluggy.PluginManager, what: str, options: dict[str, Any]) -> None:
+        self._hook, self._what, self._options = manager.hook, what, options
 
     def cmanager_amend(self, spec: dict[str, Any]) -> Amendment | None:
-        for answer in self._hook.cmanager_amend(spec=spec):
+        for answer in self._hook.cmanager_amend(spec=spec, options=copy.deepcopy(self._options)):
             if not isinstance(answer, Amendment):
                 raise PluginError(f"{self._what} returned {type(answer).__name__} from cmanager_amend")
             return answer
         return None
 
     def cmanager_event(self, event: Event) -> None:
-        self._hook.cmanager_event(event=event)
+        self._hook.cmanager_event(event=event, options=copy.deepcopy(self._options))
 
 
 def describe(seam: str, made: Any) -> dict[str, Any]:

@@ -58,8 +58,15 @@ class Plugins:
             raise InvalidError(f"{self.config.where('defaults')}: no default for the {seam} seam") from None
 
     def names(self, seam: str) -> list[str]:
-        """Every known provider of a seam, working or not: nothing is imported, entry points are scanned."""
-        return self._loader.names(seam)
+        """Every known provider of a seam, working or not: nothing is imported, entry points are scanned.
+
+        One that answers for a family of names ("docker:*") is not among them, see `families`.
+        """
+        return [name for name in self._loader.names(seam) if not name.endswith("*")]
+
+    def families(self, seam: str) -> list[str]:
+        """What the names begin with that one provider answers for: "docker:" where "docker:*" is known."""
+        return [name[:-1] for name in self._loader.names(seam) if name.endswith("*")]
 
     def version(self, seam: str, name: str) -> str:
         """ "NAME VERSION" of the distribution that a plugin was installed with, "" where it is none."""

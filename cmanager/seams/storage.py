@@ -53,7 +53,8 @@ class Storage(Protocol):
 
 @runtime_checkable
 class Volumes(Protocol):
-    """Optional: a storage provider that also keeps volumes, directories that outlive containers.
+    """Optional: a storage provider that keeps volumes, directories that outlive containers; it may keep nothing else,
+    and then be no `Storage`.
 
     Files in a volume have the ids that containers give them, whatever user namespace they are in: the core mounts a
     volume id-mapped, fills it from the image (in the directories that `Volume` names) and knows who uses it. Names
