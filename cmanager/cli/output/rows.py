@@ -87,8 +87,8 @@ def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, s
     """One line of `ps`, as `container_row` with what else was asked."""
     container = listed.container
     row = container_row(container, now, trunc=trunc)
-    row["Orphaned"] = ", ".join(listed.orphaned)
     if listed.orphaned:
+        row["Orphaned"] = ", ".join(listed.orphaned)
         row["Status"] += f" (orphaned: {row['Orphaned']})"
     if listed.size:
         row["Size"] = f"{size(listed.size.writable)} (virtual {size(listed.size.virtual)})"
@@ -127,6 +127,7 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "LocalVolumes": str(len(request.volumes)),
         "Size": "0B",
         "Runtime": container.providers.runtime,
+        "Orphaned": "",
     }
 
 
