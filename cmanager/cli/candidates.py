@@ -156,7 +156,8 @@ def _sources(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
 
 
 def _storages(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
-    return [(name, "") for name in _plugins(ctx).names("storage")]
+    plugins = _plugins(ctx)
+    return [(name, "") for name in (*plugins.names("storage"), *plugins.families("storage"))]
 
 
 def _runtimes(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:

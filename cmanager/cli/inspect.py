@@ -76,7 +76,9 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
         else:
             image = engine.image_of(container)
             where = {volume.name: volume.mountpoint for volume in engine.volumes.of(container)}
-            described = describe.container(container, image.config if image else None, where)
+            described = describe.container(
+                container, image.config if image else None, where, engine.orphaned(container)
+            )
             if size:
                 sizes = engine.size(container)
                 described |= {"SizeRw": sizes.writable, "SizeRootFs": sizes.virtual}

@@ -31,7 +31,7 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
     able = {ability.name: ability for ability in abilities.table(plugins)}
     found = []
     for row in plugins.rows():
-        ability = able[row.name] if row.seam == "runtime" else None
+        ability = able.get(row.name) if row.seam == "runtime" else None
         if ability and ability.error:
             row = row._replace(state="failed", reason=row.reason or ability.error)
         found.append((row, ability))
@@ -45,6 +45,7 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
             "Name": row.name,
             "Default": "*" if row.default else "",
             "State": row.state,
+            "Runs": row.isolation,
             "Origin": row.origin,
             "Module": row.module,
             "Reason": row.reason,
@@ -53,7 +54,8 @@ def _list(settings: Settings, template: str, output: str, noheading: bool) -> No
         for row, ability in found
     ]
     headers = {
-        key: key.upper() for key in ("Seam", "Name", "Default", "State", "Origin", "Module", "Reason", "Abilities")
+        key: key.upper()
+        for key in ("Seam", "Name", "Default", "State", "Runs", "Origin", "Module", "Reason", "Abilities")
     }
     print_rows(rows, tuple(headers), headers, template, heading=not noheading)
 

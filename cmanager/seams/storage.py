@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from ..linux.changes import Change
 from ..linux.mounts import Mount
+from ..model.codec import Fd
 from ..model.image import Layer
 from ..model.volume import Volume
 
@@ -52,7 +53,8 @@ class Storage(Protocol):
 
 @runtime_checkable
 class Volumes(Protocol):
-    """Optional: a storage provider that also keeps volumes, directories that outlive containers.
+    """Optional: a storage provider that keeps volumes, directories that outlive containers; it may keep nothing else,
+    and then be no `Storage`.
 
     Files in a volume have the ids that containers give them, whatever user namespace they are in: the core mounts a
     volume id-mapped, fills it from the image (in the directories that `Volume` names) and knows who uses it. Names
@@ -112,7 +114,7 @@ class Commit(Protocol):
         layers: tuple[Layer, ...],
         user_map: tuple[int, int] | None,
         mountpoints: frozenset[str],
-        out: int,
+        out: Fd,
     ) -> None:
         """Write the same to the descriptor `out` as an uncompressed tar (OCI image-spec, layer.md).
 

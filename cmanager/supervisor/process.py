@@ -18,7 +18,7 @@ import attrs
 
 from ..errors import CmanagerError, CommandError
 from ..linux import files
-from ..linux.process import Process, boot_id, children
+from ..linux.process import Process, boot_id, children, reap
 from ..model.limits import Usage
 from ..oci import health
 from ..plugins import Plugins
@@ -87,7 +87,7 @@ class _Supervisor:
         while life:
             began = time.monotonic()
             again = self._until_end(life)
-            code = life.runtime.wait(self._id)
+            code = self._ended(life)
             pause = restart.pause(pause, time.monotonic() - began)
             life = self._after(life, code, pause, again)
 
@@ -136,6 +136,18 @@ class _Supervisor:
         finally:
             if monitor:
                 monitor.close()
+
+    def _ended(self, life: Life) -> int:
+        """Its exit code. A runtime whose own process has died leaves the container to us, a subreaper (prctl(2))."""
+        try:
+            code: int = life.runtime.wait(self._id)
+        except CmanagerError as error:
+            try:
+                code = reap(life.pid)
+            except ChildProcessError:
+                raise error from None
+            self._book.warned.append(str(error))
+        return code
 
     def _monitor(self, life: Life) -> Monitor | None:
         check = health.effective(self._book.container.request.health, self._launch.image.healthcheck)

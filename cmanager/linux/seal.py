@@ -12,7 +12,7 @@ import os
 import sys
 from typing import NoReturn
 
-from ..linux import syscalls
+from . import syscalls
 
 
 def sealed() -> bool:
