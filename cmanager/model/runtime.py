@@ -34,7 +34,7 @@ class Stdio:
     console: Fd = -1
 
     @property
-    def streams(self) -> tuple[int, int, int]:
+    def streams(self) -> tuple[Fd, Fd, Fd]:
         """stdin, stdout and stderr."""
         return self.stdin, self.stdout, self.stderr
 

@@ -8,8 +8,6 @@ from cmanager import hookimpl
 from cmanager.errors import InvalidError
 from cmanager.model import Amendment, Event
 
-LOG = "/var/log/mine.log"
-
 
 @hookimpl
 def cmanager_amend(spec: dict[str, Any]) -> Amendment:
@@ -20,8 +18,8 @@ def cmanager_amend(spec: dict[str, Any]) -> Amendment:
 
 
 @hookimpl
-def cmanager_event(event: Event) -> None:
-    """One line for each event of a container."""
+def cmanager_event(event: Event, options: dict[str, Any]) -> None:
+    """One line for each event of a container, in the file that the option `log` names."""
     if event.kind == "container":
-        with open(LOG, "a", encoding="utf-8") as file:
+        with open(options.get("log", "/var/log/mine.log"), "a", encoding="utf-8") as file:
             file.write(f"{event.time:.3f} {event.action} {event.id} {event.attributes.get('name', '')}\n")

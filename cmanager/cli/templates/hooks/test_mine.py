@@ -18,8 +18,8 @@ def test_the_hosts_root_is_refused() -> None:
         cmanager_mine.cmanager_amend({"mounts": [{"source": "/"}]})
 
 
-def test_what_happens_to_containers_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cmanager_mine, "LOG", str(tmp_path / "log"))
-    cmanager_mine.cmanager_event(Event("container", "start", "0" * 64, 1.5, {"name": "box"}))
-    cmanager_mine.cmanager_event(Event("image", "pull", "busybox", 2.5))
+def test_what_happens_to_containers_is_written_down(tmp_path: Path) -> None:
+    options = {"log": str(tmp_path / "log")}
+    cmanager_mine.cmanager_event(Event("container", "start", "0" * 64, 1.5, {"name": "box"}), options)
+    cmanager_mine.cmanager_event(Event("image", "pull", "busybox", 2.5), options)
     assert (tmp_path / "log").read_text() == f"1.500 start {'0' * 64} box\n"
