@@ -18,8 +18,8 @@ from cmanager.linux import syscalls, userns
 
 from .support import Snapshot
 
-# The suites are no test modules by name, and their failures should show values all the same.
-pytest.register_assert_rewrite("cmanager.testing")
+#: The kit, which a checkout is not installed for; loaded once, also where it is.
+pytest_plugins = ["cmanager.testing.plugin"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,7 +6,9 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 * Undo methods (`delete`, `remove`, `detach`) are idempotent and best effort: what is already gone is success.
 * A container id is 64 hex digits; whatever a provider makes is named after it, so that what was never recorded can
   still be found: `owned` lists the ids a provider holds something for, and `gc` undoes those nobody knows.
-* Several processes call at the same time; a provider locks what it shares, never across a wait for a person.
+* Several processes call at the same time; a provider locks what it shares, never across a wait for a person. What one
+  process made another finds and undoes, and an instance is used by a process and by those it forks.
+* What a provider keeps in the process that calls it (descriptors, threads, children) does not grow with its calls.
 """
 
 from .image import Images, Import, Push, Registry

@@ -39,7 +39,10 @@ class Limiter(Protocol):
         ...
 
     def kill(self, id: str) -> None:
-        """SIGKILL every process in the cgroup, frozen or forking; returns when they are told, not when gone."""
+        """SIGKILL every process in the cgroup, frozen or forking; returns when they are told, not when gone.
+
+        No cgroup is success.
+        """
         ...
 
     def remove(self, id: str) -> None:

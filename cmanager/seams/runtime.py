@@ -20,13 +20,15 @@ class Runtime(Protocol):
     Whatever the supervisor ignores, blocks or has open, the program begins as config.json says and no other way:
     default signal actions, nothing blocked, descriptors 0, 1 and 2 alone, the variables of `process.env` and, with
     "exact_environment", no others, in its cgroup or one below it. Links in the root file system never lead a mount or
-    a path of config.json outside of it. What is mounted for the container is not seen by its supervisor. The annotation
+    a path of config.json outside of it. What is mounted for the container is not seen by its supervisor, and a process
+    that the runtime keeps for itself ends with that. The annotation
     `dev.cmanager.init` = "true" asks for a first process that forwards signals and reaps orphans.
     """
 
     def features(self) -> Features:
         """What this runtime can honour here, probed from the kernel or the installed program; no side effect.
 
+        Raises UnsupportedError where this host cannot run it at all: the program is missing, or does not work here.
         What every runtime honours is in no option: arguments, environment, working directory, mounts, a read-only
         root, a cgroup. "umask" stands for another one than 022, "masked_paths" for read-only paths too, "devices" for
         the standard nodes of /dev as well as `linux.devices`, "network" for joining a network namespace by its path,

@@ -17,7 +17,8 @@ class Storage(Protocol):
 
     It never mounts on the host: it returns mounts as data, which the supervisor makes in a private mount namespace.
     Files keep the ids they have in the image (root is 0); where a container has a user namespace the mounts are made
-    id-mapped, so a provider needs to know nothing about it. For that, all paths in one Mount lie under one directory.
+    id-mapped, so a provider needs to know nothing about it. For that, all paths in one Mount lie under one directory,
+    and that below its own (`Context.state_dir` or `run_dir`): a container is given nothing else of the host.
     """
 
     def prepare(self, id: str, layers: tuple[Layer, ...]) -> tuple[Mount, ...]:

@@ -1,10 +1,7 @@
 """The conformance suite of the optional ability to tell what a container changed (`cmanager.seams.storage.Commit`).
 
-    @pytest.mark.root
     class TestMine(CommitSuite):
-        @pytest.fixture
-        def provider(self, tmp_path):
-            return Mine(tmp_path / "state")
+        provider = "mine"
 
 `provider` is a storage provider, as for `cmanager.testing.storage`.
 """
@@ -24,6 +21,7 @@ from ..errors import NotFoundError, UnsupportedError
 from ..model.image import Layer
 from ..seams import Commit
 from .storage import archive, container_id, directory, file, hardlink, inside, layer_of, listing, symlink
+from .suite import Suite
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -41,8 +39,12 @@ def written(provider: Any, layers: tuple[Layer, ...], place: Path) -> bytes:
     return path.read_bytes()
 
 
-class CommitSuite:
-    """Every promise of `Commit`, checked. Subclass it with a `provider` fixture."""
+@pytest.mark.root
+class CommitSuite(Suite):
+    """Every promise of `Commit`, checked."""
+
+    seam = "storage"
+    ability = Commit
 
     @pytest.fixture
     def layers(self, tmp_path: Path) -> tuple[Layer, ...]:

@@ -1,11 +1,12 @@
-"""The conformance suite of the optional abilities of image stores: `cmanager.seams.Import` and `cmanager.seams.Push`.
+"""The conformance suites of the optional abilities of image stores: `cmanager.seams.Import` and `cmanager.seams.Push`.
 
-    class TestMine(ExtendSuite):
-        @pytest.fixture
-        def provider(self, tmp_path, registry):
-            return Mine(tmp_path / "state", registry)
+    class TestMineImports(ImportSuite):
+        provider = "mine"
 
-The fixtures are those of `cmanager.testing.images`.
+    class TestMinePushes(PushSuite):
+        provider = "mine"
+
+Where images are offered, and pushed to, is as in `cmanager.testing.images`.
 """
 
 from __future__ import annotations
@@ -22,20 +23,13 @@ from attrs import evolve
 from ..errors import CorruptError, InvalidError, NotFoundError
 from ..model import Authorship, Image, ImageConfig, Reference
 from ..seams import Import, Push
-from .images import digest_of, image_of, names, offer, pulled, unseen
+from .images import Offered, digest_of, image_of, names, offer, pulled, unseen
 
 ABOUT = Authorship("2024-05-06T07:08:09Z", "sh -c true", "A. Author", "why")
 
 
-class ExtendSuite:
-    """Every promise of `Import` and `Push`, checked. Subclass it with a `provider` fixture."""
-
-    @pytest.fixture
-    def registry(self, tmp_path: Path) -> Path:
-        """Where images are offered and pushed to."""
-        place = tmp_path / "registry"
-        place.mkdir()
-        return place
+class Based(Offered):
+    """What both suites share: a stored image."""
 
     @pytest.fixture
     def base(self, provider: Any, registry: Path) -> Image:
@@ -43,6 +37,12 @@ class ExtendSuite:
         execution: dict[str, Any] = {"Cmd": ["sh"], "Env": ["A=b"], "Labels": {"l": "1"}, "Shell": ["/bin/ash"]}
         offer(registry, "box", image_of(b"base", b"upper", **execution))
         return pulled(provider, "box")
+
+
+class ImportSuite(Based):
+    """Every promise of `cmanager.seams.Import`, checked."""
+
+    ability = Import
 
     @pytest.fixture
     def layer(self, tmp_path: Path) -> Iterator[int]:
@@ -53,10 +53,9 @@ class ExtendSuite:
             file.seek(5)
             yield file.fileno()
 
-    def test_is_able(self, provider: Any) -> None:
-        """The provider has the methods of both."""
-        assert isinstance(provider, Import), "a method of cmanager.seams.Import is missing"
-        assert isinstance(provider, Push), "a method of cmanager.seams.Push is missing"
+    def test_it_imports(self, provider: Any) -> None:
+        """The provider has the method."""
+        assert isinstance(provider, Import), "cmanager.seams.Import.extend is missing"
 
     def test_one_layer_more(self, provider: Any, base: Image, layer: int) -> None:
         """The new image has the layers of its base and the new one, and the given configuration."""
@@ -103,23 +102,35 @@ class ExtendSuite:
                 provider.extend(base.digest, file.fileno(), base.config, ABOUT, Reference("mine"))
         assert names(provider) == ["box:latest"]
 
-    def test_pushed_and_pulled(self, provider: Any, base: Image, layer: int, registry: Path) -> None:
-        """A pushed image is what a pull finds, under its digest."""
-        image = provider.extend(base.digest, layer, base.config, ABOUT, Reference("team/mine", "v1"))
-        assert provider.push(Reference("team/mine", "v1"), unseen) == image.digest
-        provider.remove("team/mine:v1", frozenset())
-        assert pulled(provider, "team/mine:v1") == image
 
-    def test_a_tag_is_replaced(self, provider: Any, base: Image, layer: int) -> None:
+class PushSuite(Based):
+    """Every promise of `cmanager.seams.Push`, checked."""
+
+    ability = Push
+
+    def test_it_pushes(self, provider: Any) -> None:
+        """The provider has the method."""
+        assert isinstance(provider, Push), "cmanager.seams.Push.push is missing"
+
+    def test_pushed_and_pulled(self, provider: Any, base: Image, registry: Path) -> None:
+        """A pushed image is what a pull finds, under its digest."""
+        provider.tag("box", Reference("team/mine", "v1"))
+        assert provider.push(Reference("team/mine", "v1"), unseen) == base.digest
+        provider.remove("team/mine:v1", frozenset())
+        assert pulled(provider, "team/mine:v1") == base, "what was pushed must be what is pulled"
+
+    def test_a_tag_is_replaced(self, provider: Any, base: Image, registry: Path) -> None:
         """What a tag meant before a push it does not mean after it; other tags stay."""
-        provider.tag("box", Reference("mine", "old"))
-        provider.tag("box", Reference("mine", "v1"))
         for tag in ("old", "v1"):
+            provider.tag("box", Reference("mine", tag))
             provider.push(Reference("mine", tag), unseen)
-        image = provider.extend(base.digest, layer, base.config, ABOUT, Reference("mine", "v1"))
+        offer(registry, "other", image_of(b"another"))
+        image = pulled(provider, "other")
+        provider.tag("other", Reference("mine", "v1"))
         provider.push(Reference("mine", "v1"), unseen)
-        assert pulled(provider, "mine:v1") == image
-        assert pulled(provider, "mine:old") == base
+        for name, meant in (("mine:v1", image), ("mine:old", base)):
+            provider.remove(name, frozenset())
+            assert pulled(provider, name) == meant, f"{name} is another image than was pushed"
 
     def test_what_cannot_be_pushed(self, provider: Any, base: Image) -> None:
         """A name that is not stored, and one with a digest."""

@@ -1,12 +1,11 @@
 """The conformance suite of the image seam, and what it needs: images made to order, and places to offer them.
 
     class TestMine(ImagesSuite):
-        @pytest.fixture
-        def provider(self, tmp_path, registry):
-            return Mine(tmp_path / "state", registry)
+        provider = "mine"
 
-`registry` is a directory with an OCI image layout per repository, empty at first; `provider` is a ready instance with
-a fresh state directory that pulls from there, by whatever protocol it speaks. Nothing needs root.
+Images are offered in the directory `registry`, an OCI image layout for each repository, empty at first. A provider is
+told of it by its option `registry`; one that hears of it by another option overrides `configure`, one that pulls by
+another protocol overrides `make` and serves it. Nothing needs root.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import evolve, field, frozen
@@ -26,6 +25,7 @@ from attrs import evolve, field, frozen
 from ..errors import CmanagerError, ConflictError, CorruptError, InvalidError, NotFoundError, UnsupportedError
 from ..model import Image, PullEvent, Reference
 from ..seams import Images
+from .suite import Suite, steady
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -154,15 +154,34 @@ def together(count: int, action: Callable[[int], Any]) -> list[Any]:
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 for child in children]
 
 
-class ImagesSuite:
-    """Every promise of `cmanager.seams.Images`, checked. Subclass it with a `provider` fixture."""
+class Offered(Suite):
+    """What the suites of the seam share: where images are offered."""
+
+    seam = "image"
+    ability: ClassVar[type] = Images
+
+    def configure(self, place: Path) -> dict[str, Any]:
+        """The option `registry` names the directory; it is `registry` in `place`."""
+        return {"registry": f"{place}/registry", **self.options}
 
     @pytest.fixture
-    def registry(self, tmp_path: Path) -> Path:
+    def place(self, tmp_path: Path) -> Path:
+        """Where the provider keeps everything, beside what is offered to it."""
+        (tmp_path / "provider/registry").mkdir(parents=True)
+        return tmp_path / "provider"
+
+    @pytest.fixture
+    def registry(self, place: Path) -> Path:
         """Where images are offered."""
-        place = tmp_path / "registry"
-        place.mkdir()
-        return place
+        return place / "registry"
+
+
+class ImagesSuite(Offered):
+    """Every promise of `cmanager.seams.Images`, checked."""
+
+    def test_it_is_an_image_store(self, provider: Images) -> None:
+        assert isinstance(provider, Images), "a method of cmanager.seams.Images is missing"
+        assert provider.entries() == (), "a new provider has no images"
 
     # -- pull and resolve --------------------------------------------------------------------------------------------
 
@@ -514,6 +533,18 @@ class ImagesSuite:
         image = provider.pull(Reference.parse("box"), collecting)
         assert problems == []
         assert all(Path(layer.path).exists() for layer in image.layers)
+
+    def test_nothing_is_held_for_images_that_are_gone(self, provider: Images, registry: Path) -> None:
+        offer(registry, "box", image_of(b"base", b"upper"))
+
+        def live(number: int) -> None:
+            pulled(provider, "box")
+            provider.resolve("box")
+            provider.entries()
+            provider.remove("box", frozenset())
+            provider.collect(frozenset())
+
+        steady(live)
 
     # -- many at once ------------------------------------------------------------------------------------------------
 

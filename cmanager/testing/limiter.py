@@ -1,66 +1,116 @@
-"""The limiter seam's suite: what every provider must do, whatever it is built on."""
+"""The conformance suite of the limiter seam.
+
+    class TestMine(LimiterSuite):
+        provider = "mine"
+
+Needs root and a cgroup hierarchy. Each test has containers of its own and takes away what it made. A limit that `check`
+refuses as unsupported on this host is skipped.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
-from ..errors import InvalidError, NotFoundError
-from ..linux import cgroups
-from ..model import Limits
+from ..errors import CmanagerError, InvalidError, NotFoundError, UnsupportedError
+from ..linux import cgroups, syscalls
+from ..model import Cgroup, DeviceRule, Limits, Usage
 from ..seams import Limiter
+from .suite import Suite, steady
+
+_LESS, _MORE = 64, 4096
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_BURNING = 0.6  # seconds
 
 
-class LimiterSuite:
-    """Subclass it and say how the limiter is made. Needs root; every test removes what it makes."""
+@pytest.mark.root
+class LimiterSuite(Suite):
+    """Every promise of `cmanager.seams.Limiter`, checked."""
 
-    @abstractmethod
-    def make(self) -> Limiter:
-        """A limiter whose cgroups nobody else uses."""
-
-    @pytest.fixture
-    def limiter(self) -> Limiter:
-        return self.make()
-
-    @pytest.fixture
-    def id(self, limiter: Limiter) -> Iterator[str]:
-        """A container's id; whatever it has is removed afterwards."""
-        chosen = os.urandom(32).hex()
-        yield chosen
-        limiter.remove(chosen)
-        assert chosen not in limiter.owned()
+    seam = "limiter"
+    ability = Limiter
 
     @pytest.fixture
-    def process(self, limiter: Limiter, id: str) -> Iterator[int]:
-        """A process that counts in the container's cgroup."""
-        path = limiter.create(id, Limits(pids=10)).path
-        pid = _spawn(path, _burn)
+    def container(self, provider: Limiter) -> Iterator[Callable[[], str]]:
+        """Ids for containers; what they have is removed afterwards, with the cgroup above that was made for them."""
+        before = _tops()
+        ids: list[str] = []
+
+        def new() -> str:
+            ids.append(os.urandom(32).hex())
+            return ids[-1]
+
+        yield new
+        above = {os.path.dirname(provider.create(id, Limits()).path) for id in ids}
+        for id in ids:
+            provider.remove(id)
+        assert not set(ids) & provider.owned(), "what was removed must not be owned"
+        # A limiter may keep its parent for the next container; for a test there is none.
+        for path in above - {"", "/"}:
+            for hierarchy in cgroups.hierarchies():
+                if hierarchy.path(path) not in before:
+                    with suppress(OSError):
+                        os.rmdir(hierarchy.path(path))
+
+    @pytest.fixture
+    def id(self, container: Callable[[], str]) -> str:
+        """A container's id."""
+        return container()
+
+    @pytest.fixture
+    def process(self, provider: Limiter, id: str) -> Iterator[int]:
+        """A process that counts in the container's cgroup, and computes."""
+        pid = _spawn(provider.create(id, Limits(pids=10)).path, _burn)
         yield pid
         # Not by a signal first: a frozen process of cgroup v1 takes none.
-        limiter.remove(id)
+        provider.remove(id)
         _end(pid)
 
-    def test_it_is_a_limiter(self, limiter: Limiter) -> None:
-        assert isinstance(limiter, Limiter)
+    def test_it_is_a_limiter(self, provider: Limiter) -> None:
+        assert isinstance(provider, Limiter), "a method of cmanager.seams.Limiter is missing"
 
-    def test_what_is_made_is_owned_until_it_is_removed(self, limiter: Limiter, id: str) -> None:
-        assert id not in limiter.owned()
-        path = limiter.create(id, Limits()).path
-        assert path.endswith(id)
-        assert id in limiter.owned()
-        limiter.remove(id)
-        assert id not in limiter.owned()
-        limiter.remove(id)
+    # -- what is made ------------------------------------------------------------------------------------------------
 
-    def test_making_it_again_starts_afresh(self, limiter: Limiter, id: str) -> None:
-        limiter.create(id, Limits(pids=5))
-        limiter.create(id, Limits())
-        assert limiter.usage(id).pids in (0, None)
+    def test_what_is_made_is_owned_until_it_is_removed(self, provider: Limiter, id: str) -> None:
+        assert id not in provider.owned(), "a container that has no cgroup must not be owned"
+        made = provider.create(id, Limits())
+        assert isinstance(made, Cgroup)
+        assert made.path.endswith(f"/{id}"), "the cgroup must be named after the container's id"
+        there = [hierarchy for hierarchy in cgroups.hierarchies() if os.path.isdir(hierarchy.path(made.path))]
+        assert there, f"{made.path} is in no hierarchy: a path counts from the top of each"
+        assert id in provider.owned(), "owned must tell of every container that has a cgroup"
+        provider.remove(id)
+        assert id not in provider.owned(), "what was removed must not be owned"
+        left = [hierarchy.path(made.path) for hierarchy in there if os.path.exists(hierarchy.path(made.path))]
+        assert left == [], "remove must take the cgroup away in every hierarchy"
+
+    def test_removing_what_is_gone_is_success(self, provider: Limiter, id: str) -> None:
+        provider.remove(id)
+        provider.create(id, Limits())
+        provider.remove(id)
+        provider.remove(id)
+
+    def test_a_cgroup_of_an_earlier_run_is_removed_first(self, provider: Limiter, id: str, process: int) -> None:
+        provider.create(id, Limits())
+        assert os.WTERMSIG(_ended(process)) == signal.SIGKILL, "what runs in the old cgroup must be killed"
+        assert provider.usage(id).pids in (0, None), "a new cgroup must be empty"
+
+    def test_limits_of_an_earlier_run_are_forgotten(self, provider: Limiter, id: str) -> None:
+        _checked(provider, Limits(pids=2))
+        provider.create(id, Limits(pids=2))
+        assert _most_forks(provider.create(id, Limits()).path, 8) == 8, "the old limit must not hold any more"
+
+    def test_a_failure_leaves_nothing(self, provider: Limiter, id: str) -> None:
+        with pytest.raises(CmanagerError):
+            provider.create(id, Limits(pids=8, cpuset_cpus="4095"))
+        assert id not in provider.owned(), "after a failed create nothing may be left"
+        provider.create(id, Limits())
 
     @pytest.mark.parametrize(
         "limits",
@@ -73,88 +123,227 @@ class LimiterSuite:
             Limits(cpuset_cpus="one"),
             Limits(cpuset_cpus="4095"),
         ],
+        ids=lambda limits: "-".join(map(str, next(iter(limits.given().items())))),
     )
     def test_values_out_of_range_are_refused_before_anything_is_made(
-        self, limiter: Limiter, id: str, limits: Limits
+        self, provider: Limiter, id: str, limits: Limits
     ) -> None:
         with pytest.raises(InvalidError):
-            limiter.check(limits)
-        assert id not in limiter.owned()
+            provider.check(limits)
+        assert id not in provider.owned(), "check must change nothing"
 
-    def test_a_process_is_counted(self, limiter: Limiter, id: str, process: int) -> None:
-        _until(lambda: (limiter.usage(id).cpu_seconds or 0) > 0.01)
-        usage = limiter.usage(id)
-        assert usage.pids == 1
-        assert usage.oom_kills == 0
-        assert usage.memory_bytes
+    def test_nothing_is_held_for_containers_that_are_gone(self, provider: Limiter, id: str) -> None:
+        """Neither descriptors nor threads nor processes grow with the number of containers."""
 
-    def test_what_is_gone_has_no_usage(self, limiter: Limiter, id: str) -> None:
-        usage = limiter.usage(id)
-        assert (usage.cpu_seconds, usage.memory_bytes, usage.pids) == (None, None, None)
+        def live(number: int) -> None:
+            provider.create(id, Limits(pids=10 + number))
+            provider.usage(id)
+            provider.freeze(id, True)
+            provider.freeze(id, False)
+            provider.kill(id)
+            provider.remove(id)
 
-    def test_freezing_stops_it_and_thawing_lets_it_go_on(self, limiter: Limiter, id: str, process: int) -> None:
-        _until(lambda: (limiter.usage(id).cpu_seconds or 0) > 0)
-        limiter.freeze(id, True)
+        steady(live)
+
+    # -- limits ------------------------------------------------------------------------------------------------------
+
+    def test_no_more_processes_than_allowed(self, provider: Limiter, id: str) -> None:
+        _checked(provider, Limits(pids=4))
+        assert _most_forks(provider.create(id, Limits(pids=4)).path, 8) == 3, "4 with the one that forks"
+
+    def test_no_more_memory_than_allowed(self, provider: Limiter, id: str) -> None:
+        limits = _checked(provider, Limits(memory=32 << 20))
+        made = provider.create(id, limits)
+        if made.warnings:
+            pytest.skip(made.warnings[0])
+        status = os.waitpid(_spawn(made.path, lambda: _use(128 << 20)), 0)[1]
+        assert os.WIFSIGNALED(status), "128 MiB fitted into 32 MiB"
+        assert os.WTERMSIG(status) == signal.SIGKILL, "128 MiB fitted into 32 MiB"
+        assert provider.usage(id).oom_kills in (1, None), "usage must tell of the process that was killed for memory"
+
+    def test_no_more_processor_time_than_allowed(self, provider: Limiter, id: str) -> None:
+        pid = _spawn(provider.create(id, _checked(provider, Limits(cpus=0.05))).path, _burn)
+        time.sleep(_BURNING)
+        used = provider.usage(id).cpu_seconds
+        provider.remove(id)
+        _end(pid)
+        assert used is None or used < _BURNING / 2, f"{used} s of {_BURNING}, where a twentieth was allowed"
+
+    def test_a_share_of_the_processor_is_relative(self, provider: Limiter, container: Callable[[], str]) -> None:
+        both = {shares: container() for shares in (_LESS, _MORE)}
+        one = min(os.sched_getaffinity(0))
+        pids = []
+
+        def burn() -> None:
+            os.sched_setaffinity(0, {one})
+            _burn()
+
+        for shares, id in both.items():
+            path = provider.create(id, _checked(provider, Limits(cpu_shares=shares))).path
+            pids.append(_spawn(path, burn))
+        time.sleep(_BURNING)
+        used = {shares: provider.usage(id).cpu_seconds for shares, id in both.items()}
+        for id in reversed(both.values()):
+            provider.remove(id)
+        for pid in pids:
+            _end(pid)
+        assert (used[_MORE] or 0) > 2 * (used[_LESS] or 0), f"seconds by share on one processor: {used}"
+
+    def test_only_the_given_processors(self, provider: Limiter, id: str) -> None:
+        one = max(os.sched_getaffinity(0))
+        path = provider.create(id, _checked(provider, Limits(cpuset_cpus=str(one)))).path
+        told = _told(path, lambda: str(sorted(os.sched_getaffinity(0))))
+        assert told == f"[{one}]", f"processor {one} alone was allowed"
+
+    def test_only_the_given_devices(self, provider: Limiter, id: str) -> None:
+        rules = (DeviceRule(False), DeviceRule(True, "c", 1, 3, "rwm"), DeviceRule(True, "c", 1, 5, "w"))
+        path = provider.create(id, _checked(provider, Limits(devices=rules))).path
+        tried = ("null r", "null w", "zero r", "zero w", "full r")
+        told = _told(path, lambda: " ".join(map(_opens, tried)))
+        assert told.split() == ["ok", "ok", "EPERM", "ok", "EPERM"], f"opened in turn: {', '.join(tried)}"
+
+    def test_a_limit_is_changed_while_it_runs_and_others_stay(self, provider: Limiter, id: str) -> None:
+        _checked(provider, Limits(pids=4, cpu_shares=512))
+        path = provider.create(id, Limits(pids=4)).path
+        provider.update(id, Limits(cpu_shares=512))
+        assert _most_forks(path, 8) == 3, "a limit that was not changed must stay"
+        provider.update(id, Limits(pids=6))
+        assert _most_forks(path, 8) == 5, "a limit that was changed must hold at once"
+
+    # -- what it is told of ------------------------------------------------------------------------------------------
+
+    def test_a_process_is_counted(self, provider: Limiter, id: str, process: int) -> None:
+        _until(lambda: (provider.usage(id).cpu_seconds or 0) > 0.01, "the processor time of a process that computes")
+        usage = provider.usage(id)
+        assert usage.pids == 1, "one process is in the cgroup"
+        assert usage.oom_kills == 0, "none was killed for memory"
+        assert usage.memory_bytes, "a process needs some memory"
+
+    def test_what_is_gone_has_no_usage(self, provider: Limiter, id: str) -> None:
+        assert provider.usage(id) == Usage(), "all counters must be None where there is no cgroup"
+
+    # -- freeze and kill ---------------------------------------------------------------------------------------------
+
+    def test_freezing_stops_it_and_thawing_lets_it_go_on(self, provider: Limiter, id: str, process: int) -> None:
+        _until(lambda: (provider.usage(id).cpu_seconds or 0) > 0, "the processor time of a process that computes")
+        provider.freeze(id, True)
         time.sleep(0.1)
-        before = limiter.usage(id).cpu_seconds
+        before = provider.usage(id).cpu_seconds
         time.sleep(0.2)
-        assert limiter.usage(id).cpu_seconds == before
-        limiter.freeze(id, False)
-        _until(lambda: (limiter.usage(id).cpu_seconds or 0) > (before or 0))
+        assert provider.usage(id).cpu_seconds == before, "a frozen process must not compute"
+        provider.freeze(id, False)
+        _until(lambda: (provider.usage(id).cpu_seconds or 0) > (before or 0), "a thawed process goes on")
 
-    def test_freezing_what_is_not_there_is_told(self, limiter: Limiter, id: str) -> None:
+    def test_what_is_not_there_can_be_neither_frozen_nor_changed(self, provider: Limiter, id: str) -> None:
         with pytest.raises(NotFoundError):
-            limiter.freeze(id, True)
+            provider.freeze(id, True)
         with pytest.raises(NotFoundError):
-            limiter.update(id, Limits(pids=5))
+            provider.update(id, Limits(pids=5))
 
-    def test_killing_reaches_the_frozen(self, limiter: Limiter, id: str, process: int) -> None:
-        limiter.freeze(id, True)
-        limiter.kill(id)
-        assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
+    def test_killing_what_is_not_there_is_success(self, provider: Limiter, id: str) -> None:
+        provider.kill(id)
 
-    def test_killing_reaches_those_who_fork(self, limiter: Limiter, id: str) -> None:
-        path = limiter.create(id, Limits(pids=64)).path
+    def test_killing_reaches_the_frozen(self, provider: Limiter, id: str, process: int) -> None:
+        provider.freeze(id, True)
+        provider.kill(id)
+        assert os.WTERMSIG(_ended(process)) == signal.SIGKILL
+
+    def test_killing_reaches_those_who_fork(self, provider: Limiter, id: str) -> None:
+        path = provider.create(id, Limits(pids=64)).path
         pid = _spawn(path, _fork_on)
-        _until(lambda: (limiter.usage(id).pids or 0) > 8)
-        limiter.kill(id)
-        os.waitpid(pid, 0)
-        _until(lambda: limiter.usage(id).pids == 0)
+        _until(lambda: (provider.usage(id).pids or 0) > 8, "a process that forks")
+        provider.kill(id)
+        _ended(pid)
+        _until(lambda: provider.usage(id).pids == 0, "all are killed, children that were just forked too")
 
-    def test_removing_kills_what_is_left(self, limiter: Limiter, id: str, process: int) -> None:
-        limiter.remove(id)
-        assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
-
-    def test_a_limit_is_changed_while_it_runs(self, limiter: Limiter, id: str) -> None:
-        path = limiter.create(id, Limits(pids=64)).path
-        pid = _spawn(path, _fork_on)
-        limiter.update(id, Limits(pids=4))
-        limiter.kill(id)
-        os.waitpid(pid, 0)
-        pid = _spawn(path, _fork_on)
-        time.sleep(0.3)
-        assert (limiter.usage(id).pids or 0) <= 4
-        limiter.kill(id)
-        os.waitpid(pid, 0)
+    @pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
+    def test_removing_kills_what_is_left(self, provider: Limiter, id: str, process: int, frozen: bool) -> None:
+        if frozen:
+            provider.freeze(id, True)
+        provider.remove(id)
+        assert os.WTERMSIG(_ended(process)) == signal.SIGKILL
+        assert id not in provider.owned(), "the cgroup must go with its processes"
 
 
-def _spawn(path: str, act: Callable[[], None]) -> int:
+def _checked(provider: Limiter, limits: Limits) -> Limits:
+    """These limits; skips where the host cannot apply them."""
+    try:
+        provider.check(limits)
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    return limits
+
+
+def _tops() -> set[str]:
+    """Cgroups at the top of every hierarchy."""
+    mountpoints = [hierarchy.mountpoint for hierarchy in cgroups.hierarchies()]
+    return {f"{place}/{name}" for place in mountpoints for name in os.listdir(place)}
+
+
+def _spawn(path: str, act: Callable[[], object]) -> int:
     """A process that is in the cgroup when this returns, doing `act` until it is killed."""
     joined, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
+            syscalls.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             for hierarchy in cgroups.hierarchies():
                 if os.path.exists(hierarchy.path(path)):
                     cgroups.join(hierarchy.path(path))
             os.write(tell, b"1")
+            os.close(tell)
             act()
         finally:
             os._exit(0)
     os.close(tell)
-    assert os.read(joined, 1) == b"1"
+    assert os.read(joined, 1) == b"1", f"no process could be put into {path}"
     os.close(joined)
     return pid
+
+
+def _told(path: str, act: Callable[[], str]) -> str:
+    """What `act` returns in a process of the cgroup."""
+    hear, tell = os.pipe()
+    pid = _spawn(path, lambda: os.write(tell, act().encode()))
+    os.close(tell)
+    with os.fdopen(hear) as file:
+        said = file.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+def _most_forks(path: str, wanted: int) -> int:
+    """How many children a process of the cgroup can have, at most `wanted`; all are gone afterwards."""
+
+    def fork() -> str:
+        children: list[int] = []
+        with suppress(BlockingIOError):
+            while len(children) < wanted:
+                children.append(os.fork())
+                if children[-1] == 0:
+                    signal.pause()
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        return str(len(children))
+
+    return int(_told(path, fork) or 0)
+
+
+def _opens(what: str) -> str:
+    name, _, access = what.partition(" ")
+    try:
+        os.close(os.open(f"/dev/{name}", os.O_RDONLY if access == "r" else os.O_WRONLY))
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, "?")
+    return "ok"
+
+
+def _use(size: int) -> None:
+    """Touch so much memory."""
+    kept = bytearray(size)
+    for at in range(0, size, 4096):
+        kept[at] = 1
 
 
 def _burn() -> None:
@@ -171,11 +360,24 @@ def _fork_on() -> None:
             time.sleep(0.001)
 
 
-def _until(true: Callable[[], bool], seconds: float = 10) -> None:
+def _until(true: Callable[[], bool], what: str, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, f"did not happen in {seconds} s"
+        assert time.monotonic() < deadline, f"did not happen in {seconds} s: {what}"
         time.sleep(0.01)
+
+
+def _ended(pid: int, seconds: float = 10) -> int:
+    """The status of a child that is about to end."""
+    found = (0, 0)
+
+    def gone() -> bool:
+        nonlocal found
+        found = os.waitpid(pid, os.WNOHANG)
+        return found[0] == pid
+
+    _until(gone, "the process is killed", seconds)
+    return found[1]
 
 
 def _end(pid: int) -> None:

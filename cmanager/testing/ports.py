@@ -1,12 +1,9 @@
 """The conformance suite of networks that publish ports (`cmanager.seams.Publish`).
 
-    @pytest.mark.root
     class TestMine(PublishSuite):
-        @pytest.fixture
-        def provider(self, host, tmp_path):
-            return Mine(tmp_path / "run")
+        provider = "mine"
 
-It holds all of `LinkSuite` too. `another_host` is a machine beside the host, in a namespace of its own.
+`another_host` is a machine beside the host, in a namespace of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +20,9 @@ import pytest
 
 from ..errors import ConflictError, InvalidError, UnsupportedError
 from ..linux import netns, sockets
-from ..model.network import Attachment, Endpoint, PortMapping
+from ..model.network import Endpoint, PortMapping
 from ..seams import Network, Publish
-from .network import ENDPOINT, Box, LinkSuite, _at_once, reach, traces, within
+from .network import ENDPOINT, Box, OnHost, address_of, at_once, reach, traces, within
 
 #: The host's address on the link to `another_host`, and that one's.
 HOST, BESIDE = "192.0.2.1", "192.0.2.2"
@@ -100,8 +97,10 @@ def published(*ports: PortMapping) -> Endpoint:
     return Endpoint("box", ports=ports)
 
 
-class PublishSuite(LinkSuite):
-    """What a network promises besides when it publishes ports."""
+class PublishSuite(OnHost):
+    """Every promise of `cmanager.seams.Publish`, checked."""
+
+    ability = Publish
 
     @pytest.fixture
     def beside(self, host: None, tmp_path: Path) -> Iterator[str]:
@@ -111,15 +110,15 @@ class PublishSuite(LinkSuite):
 
     def test_it_publishes(self, provider: Network) -> None:
         """It has the ability of the seam."""
-        assert isinstance(provider, Publish)
+        assert isinstance(provider, Publish), "cmanager.seams.Publish.check_ports is missing"
 
     def test_a_port_is_reached_from_everywhere(self, provider: Network, box: Callable[[int], Box], beside: str) -> None:
         """From another host, the host, over its loopback, from a sibling and from the container itself."""
         one, two = box(1), box(2)
         said = provider.attach(one.id, one.path, published(PortMapping("", 8080, 80)))
         provider.attach(two.id, two.path, ENDPOINT)
-        assert said.ports == (PortMapping("0.0.0.0", 8080, 80),)
-        at = partial(reach, one.path, address=_address(said), port=80)
+        assert said.ports == (PortMapping("0.0.0.0", 8080, 80),), "attach must tell what was published"
+        at = partial(reach, one.path, address=address_of(said), port=80)
         assert at(beside, via=(HOST, 8080)) == BESIDE, "the address of who asks from elsewhere is kept"
         for client, address in (("", HOST), ("", "127.0.0.1"), ("", "127.1.2.3"), (two.path, HOST), (one.path, HOST)):
             assert at(client, via=(address, 8080)), (client, address)
@@ -145,18 +144,17 @@ class PublishSuite(LinkSuite):
         within(beside, lambda: _send_loopback_to(HOST))
         within(two.path, lambda: _send_loopback_to(gateway))
         with listening(one.path, 80), listening("", 7000):
-            assert answers(beside, HOST, 8080)
-            assert answers("", HOST, 8080)
-            assert answers(two.path, HOST, 8080)
-            assert not answers("", "127.0.0.1", 8080)
-            assert not answers(two.path, gateway, 8080)
-            assert answers("", "127.0.0.1", 9090)
+            for client in (beside, "", two.path):
+                assert answers(client, HOST, 8080), f"a port on {HOST} must answer there"
+            assert not answers("", "127.0.0.1", 8080), f"a port on {HOST} must not answer on the loopback"
+            assert not answers(two.path, gateway, 8080), f"a port on {HOST} must not answer on another address"
+            assert answers("", "127.0.0.1", 9090), "a port on the loopback must answer to the host"
             for client in (beside, one.path, two.path):
                 for address in (HOST, gateway, "127.0.0.1"):
-                    assert not answers(client, address, 9090), (client, address)
-            assert answers("", "127.0.0.1", 7000)
-            assert not answers(beside, "127.0.0.1", 7000), "nor may it open the host's own loopback"
-            assert not answers(two.path, "127.0.0.1", 7000)
+                    assert not answers(client, address, 9090), f"a port on the loopback answered at {address}"
+            assert answers("", "127.0.0.1", 7000), "what the host listens on is none of the network's business"
+            for client in (beside, two.path):
+                assert not answers(client, "127.0.0.1", 7000), "nor may it open the host's own loopback"
         for each in (one, two):
             provider.detach(each.id, each.path)
 
@@ -165,10 +163,10 @@ class PublishSuite(LinkSuite):
         one = box(1)
         said = provider.attach(one.id, one.path, published(PortMapping("", 8080, 80)))
         with listening(one.path, 80), listening(one.path, 81):
-            assert answers(beside, HOST, 8080)
-            assert not answers(beside, HOST, 81)
-            assert not answers(beside, _address(said), 81)
-            assert not answers(beside, _address(said), 80)
+            assert answers(beside, HOST, 8080), "the published port must answer"
+            assert not answers(beside, HOST, 81), "another port of the container must not"
+            for port in (80, 81):
+                assert not answers(beside, address_of(said), port), "nor may its own address be reached from outside"
         provider.detach(one.id, one.path)
 
     def test_free_ports(self, provider: Network, box: Callable[[int], Box]) -> None:
@@ -219,7 +217,7 @@ class PublishSuite(LinkSuite):
                 with pytest.raises(ConflictError, match=rf"8080/tcp is taken by container {one.id[:12]}"):
                     provider.attach(two.id, two.path, published(*wanted))
             provider.check_ports(wanted, now=False)
-            assert traces() == before
+            assert traces() == before, "a refused attach must leave nothing"
             assert provider.owned() == {one.id}
             provider.detach(one.id, one.path)
         provider.check_ports(wanted, now=True)
@@ -243,7 +241,7 @@ class PublishSuite(LinkSuite):
                 provider.check_ports(wanted, now=True)
             with pytest.raises(ConflictError, match=rf"8080/{protocol} is taken by process {os.getpid()} \("):
                 provider.attach(one.id, one.path, published(*wanted))
-            assert traces() == before
+            assert traces() == before, "a refused attach must leave nothing"
             assert provider.owned() == frozenset()
         provider.attach(one.id, one.path, published(*wanted))
         provider.detach(one.id, one.path)
@@ -276,7 +274,7 @@ class PublishSuite(LinkSuite):
             provider.check_ports(wanted, now=True)
         with pytest.raises(InvalidError, match=r"203\.0\.113\.7"):
             provider.attach(one.id, one.path, published(*wanted))
-        assert traces() == before
+        assert traces() == before, "nothing may be left"
 
     def test_detach_releases(self, provider: Network, box: Callable[[int], Box]) -> None:
         """Whoever asks next has it, and the port leads to it; the last takes all traces away."""
@@ -285,28 +283,24 @@ class PublishSuite(LinkSuite):
         provider.attach(two.id, two.path, published(PortMapping("", 8081, 80)))
         for _ in range(2):
             said = provider.attach(one.id, one.path, published(PortMapping("", 8080, 80)))
-            assert reach(one.path, "", _address(said), 80, via=("127.0.0.1", 8080))
+            assert reach(one.path, "", address_of(said), 80, via=("127.0.0.1", 8080))
             provider.detach(one.id, one.path)
             provider.detach(one.id, one.path)
-            assert not answers("", "127.0.0.1", 8080)
+            assert not answers("", "127.0.0.1", 8080), "a port must be closed with its container"
         provider.detach(two.id, two.path)
-        assert traces() == before
+        assert traces() == before, "nothing may be left"
 
-    def test_ports_of_many_at_once(self, provider: Network, box: Callable[[int], Box]) -> None:
+    def test_ports_of_manyat_once(self, provider: Network, box: Callable[[int], Box]) -> None:
         """Processes that publish at the same time never get the same port."""
         boxes = [box(number) for number in range(8)]
         before = traces()
         wanted = published(PortMapping("", 9000, 80, host_last=9000 + len(boxes) - 1), PortMapping("", 0, 81))
-        _at_once([partial(provider.attach, one.id, one.path, wanted) for one in boxes])
+        at_once([partial(provider.attach, one.id, one.path, wanted) for one in boxes])
         late = box(99)
         with pytest.raises(ConflictError):
             provider.attach(late.id, late.path, wanted)
-        _at_once([partial(provider.detach, one.id, one.path) for one in boxes])
-        assert traces() == before
-
-
-def _address(attachment: Attachment) -> str:
-    return attachment.addresses[0].partition("/")[0]
+        at_once([partial(provider.detach, one.id, one.path) for one in boxes])
+        assert traces() == before, "nothing may be left"
 
 
 def _send_loopback_to(gateway: str) -> None:

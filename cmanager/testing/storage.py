@@ -1,13 +1,9 @@
 """The conformance suite of the storage seam, and what it needs: layers made to order, and a look inside a mounted root.
 
-    @pytest.mark.root
     class TestMine(StorageSuite):
-        @pytest.fixture
-        def provider(self, tmp_path):
-            return Mine(tmp_path / "state")
+        provider = "mine"
 
-`provider` is a ready instance with a fresh state directory. Everything runs as root; mounts are made in child processes
-with a mount namespace of their own, so the host sees none.
+Everything runs as root; mounts are made in child processes with a mount namespace of their own, so the host sees none.
 """
 
 from __future__ import annotations
@@ -17,8 +13,10 @@ import hashlib
 import io
 import json
 import os
+import signal
 import stat
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from ..linux import mounts
 from ..linux.mounts import Mount
 from ..model.image import Layer
 from ..seams import Storage
+from .suite import Suite, steady
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 TIME = 1_700_000_000
@@ -170,8 +169,12 @@ def read(path: str) -> Callable[[str], str]:
     return lambda root: Path(root, path).read_text()
 
 
-class StorageSuite:
-    """Every promise of `cmanager.seams.Storage`, checked. Subclass it with a `provider` fixture."""
+@pytest.mark.root
+class StorageSuite(Suite):
+    """Every promise of `cmanager.seams.Storage`, checked."""
+
+    seam = "storage"
+    ability = Storage
 
     @pytest.fixture
     def base(self, tmp_path: Path) -> Layer:
@@ -221,6 +224,18 @@ class StorageSuite:
             values = (option.partition("=")[2] for option in part.options)
             paths = [path for path in (part.source, *values) if path.startswith("/")]
             assert len(os.path.commonpath(paths)) > 1, f"{paths} have only / in common"
+
+    def test_all_paths_are_the_providers_own(
+        self, provider: Storage, base: Layer, upper: Layer, place: Path, tmp_path: Path
+    ) -> None:
+        """No mount leads to what is not the provider's, nor onto a place outside of the root."""
+        for part in provider.prepare(container_id(1), (base, upper)):
+            assert part.target == os.path.normpath(part.target), f"{part.target} is no absolute path without .."
+            values = (option.partition("=")[2] for option in part.options)
+            paths = [path for value in (part.source, *values) for path in value.split(":") if path.startswith("/")]
+            assert paths, f"the mount on {part.target} comes from nowhere"
+            strange = [path for path in paths if not os.path.realpath(path).startswith(f"{os.path.realpath(place)}/")]
+            assert strange == [], f"a container must be given nothing that is not below {place}"
 
     def test_shows_what_the_layer_holds(self, provider: Storage, base: Layer, tmp_path: Path) -> None:
         """Names, content, owners, modes, times and links are those of the archive."""
@@ -276,7 +291,7 @@ class StorageSuite:
         provider.prepare(container_id(1), (base,))
         assert Path("/proc/self/mountinfo").read_text() == before, "prepare must describe mounts, not make them"
         provider.remove(container_id(1))
-        assert Path("/proc/self/mountinfo").read_text() == before
+        assert Path("/proc/self/mountinfo").read_text() == before, "remove must leave the host's mounts alone"
 
     def test_owned(self, provider: Storage, base: Layer) -> None:
         """owned lists what is prepared, and only that."""
@@ -300,7 +315,7 @@ class StorageSuite:
 
     def test_usage(self, provider: Storage, base: Layer, tmp_path: Path) -> None:
         """usage grows by what a container writes, and is 0 for one that does not exist."""
-        assert provider.usage(container_id(9)) == 0
+        assert provider.usage(container_id(9)) == 0, "an unknown container holds nothing"
         parts = provider.prepare(container_id(1), (base,))
         before = provider.usage(container_id(1))
         inside(parts, tmp_path / "root", lambda root: Path(root, "big").write_bytes(os.urandom(1 << 20)) and None)
@@ -311,7 +326,8 @@ class StorageSuite:
         provider.prepare(container_id(1), (base,))
         Path(base.path).unlink()
         parts = provider.prepare(container_id(2), (base,))
-        assert inside(parts, tmp_path / "root", read("etc/gone")) == "gone"
+        shown = inside(parts, tmp_path / "root", read("etc/gone"))
+        assert shown == "gone", "a layer that was unpacked must be there for others"
 
     def test_parallel(self, provider: Storage, base: Layer, upper: Layer, tmp_path: Path) -> None:
         """Eight processes that prepare the same layers at once all succeed and see the same."""
@@ -327,7 +343,7 @@ class StorageSuite:
                     os._exit(status)
             children.append(child)
         assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8, "a parallel prepare failed"
-        assert len(provider.owned()) == 8
+        assert len(provider.owned()) == 8, "owned must tell of what other processes prepared"
         prepared = [provider.prepare(container_id(number), (base, upper)) for number in (0, 7)]
         one, other = (inside(parts, tmp_path / "root", listing) for parts in prepared)
         assert one == other
@@ -388,14 +404,49 @@ class StorageSuite:
             provider.prepare(container_id(1), (base, bad))
         assert provider.owned() == frozenset(), "a failed prepare must leave nothing of the container"
         good = layer_of(tmp_path / "blobs", content)
-        assert provider.prepare(container_id(1), (base, good)), "after a failure the same id must work"
+        parts = provider.prepare(container_id(1), (base, good))
+        shown = inside(parts, tmp_path / "root", lambda root: Path(root, "a").stat().st_size)
+        assert shown == 4096, "after a failure the same id, and the honest layer, must work"
+
+    def test_a_death_leaves_no_half_layer(self, provider: Storage, tmp_path: Path) -> None:
+        """Whenever a process dies while it unpacks, the next one has the whole layer; collect takes what it left."""
+        names = [f"d/{number:04}" for number in range(600)]
+        layer = layer_of(tmp_path / "blobs", archive(directory("d"), *(file(name, name.encode()) for name in names)))
+        for milliseconds in (3, 15, 50):
+            child = os.fork()
+            if child == 0:
+                try:
+                    provider.prepare(container_id(1), (layer,))
+                finally:
+                    os._exit(0)
+            time.sleep(milliseconds / 1000)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            provider.remove(container_id(1))
+            parts = provider.prepare(container_id(2), (layer,))
+            shown = inside(parts, tmp_path / "root", lambda root: sorted(os.listdir(f"{root}/d")))
+            assert shown == [name[2:] for name in names], "half of a layer was taken for all of it"
+            provider.remove(container_id(2))
+            provider.collect(frozenset())
+        assert provider.owned() == frozenset()
+
+    def test_nothing_is_held_for_containers_that_are_gone(self, provider: Storage, base: Layer, upper: Layer) -> None:
+        """Neither descriptors nor threads nor processes grow with the number of containers."""
+
+        def live(number: int) -> None:
+            provider.prepare(container_id(number), (base, upper))
+            provider.usage(container_id(number))
+            provider.remove(container_id(number))
+            provider.collect(frozenset())
+
+        steady(live)
 
     def test_a_missing_blob(self, provider: Storage, base: Layer) -> None:
         """A blob that is not there is an error of cmanager.errors, and nothing is left."""
         Path(base.path).unlink()
         with pytest.raises(CmanagerError):
             provider.prepare(container_id(1), (base,))
-        assert provider.owned() == frozenset()
+        assert provider.owned() == frozenset(), "a failed prepare must leave nothing of the container"
 
     @pytest.mark.parametrize(
         "members",

@@ -1,12 +1,9 @@
 """The conformance suite of the optional `cmanager.seams.Volumes` of a storage provider.
 
-    @pytest.mark.root
-    class TestMyVolumes(VolumesSuite):
-        @pytest.fixture
-        def provider(self, tmp_path):
-            return Mine(tmp_path / "state")
+    class TestMine(VolumesSuite):
+        provider = "mine"
 
-`provider` is a ready instance with a fresh state directory. Everything runs as root.
+`provider` is a storage provider, as for `cmanager.testing.storage`.
 """
 
 from __future__ import annotations
@@ -22,23 +19,30 @@ import pytest
 from ..errors import ConflictError, InvalidError, NotFoundError
 from ..seams import Volumes
 from .images import together
+from .suite import Suite, steady
 
 
-class VolumesSuite:
-    """Every promise of `cmanager.seams.Volumes`, checked. Subclass it with a `provider` fixture."""
+@pytest.mark.root
+class VolumesSuite(Suite):
+    """Every promise of `cmanager.seams.Volumes`, checked."""
+
+    seam = "storage"
+    ability = Volumes
 
     def test_keeps_volumes(self, provider: Any) -> None:
         """The provider has every method, and none before it was told to keep anything."""
         assert isinstance(provider, Volumes), "a method of cmanager.seams.Volumes is missing"
         assert provider.volumes() == (), "a new provider has no volumes"
 
-    def test_a_new_volume_is_empty(self, provider: Volumes) -> None:
+    def test_a_new_volume_is_empty(self, provider: Volumes, place: Path) -> None:
         """Its mountpoint is an empty directory, 0755 and root's; nobody but root gets at it from outside."""
         made = provider.create_volume("data", {})
         info = os.stat(made.mountpoint)
-        assert os.listdir(made.mountpoint) == []
+        assert os.listdir(made.mountpoint) == [], "a new volume must be empty"
+        assert os.listdir(made.staging) == [], "so must its staging directory"
         assert (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) == (0o755, 0, 0)
-        closed = [path for path in Path(made.mountpoint).parents if not path.stat().st_mode & 0o077]
+        above = [path for path in Path(made.mountpoint).parents if path.is_relative_to(place)]
+        closed = [path for path in above if not path.stat().st_mode & 0o077]
         assert closed, "some directory above the mountpoint must be root's alone: volumes may hold setuid programs"
 
     def test_staging_is_beside_it(self, provider: Volumes) -> None:
@@ -77,6 +81,16 @@ class VolumesSuite:
         """Of processes that make one name at the same time, exactly one does."""
         assert together(8, lambda number: provider.create_volume("data", {"by": str(number)})).count(True) == 1
         assert len(provider.volumes()) == 1
+
+    def test_nothing_is_held_for_volumes_that_are_gone(self, provider: Volumes) -> None:
+        """Neither descriptors nor threads nor processes grow with the number of volumes."""
+
+        def live(number: int) -> None:
+            provider.create_volume("data", {})
+            provider.volume_usage("data")
+            provider.remove_volume("data")
+
+        steady(live)
 
     @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".hid", "-x", "a b", "a\n", "a\x1b", "x" * 129])
     def test_no_name_leads_out(self, provider: Volumes, name: str) -> None:
@@ -120,7 +134,7 @@ class VolumesSuite:
 
     def test_usage(self, provider: Volumes) -> None:
         """usage grows by what is written, and is 0 for a volume that does not exist."""
-        assert provider.volume_usage("data") == 0
+        assert provider.volume_usage("data") == 0, "a volume that does not exist takes nothing"
         made = provider.create_volume("data", {})
         before = provider.volume_usage("data")
         Path(made.mountpoint, "big").write_bytes(os.urandom(1 << 20))

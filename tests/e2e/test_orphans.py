@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,13 +15,13 @@ JAIL = "cmanager-jail"
 
 
 @pytest.fixture
-def orphan(theirs: InstalledCli) -> Iterator[InstalledCli]:
+def orphan(theirs: InstalledCli) -> InstalledCli:
     """A container `box` whose runtime was removed while it ran, and `other`, which has nothing to do with that."""
     theirs.site.install(f"{JAIL}==1.0")
     begin(theirs, "box")
     theirs.ok("run", "-d", "--name", "other", "busybox", "sleep", "1000")
     theirs.site.uninstall(JAIL)
-    yield theirs
+    return theirs
 
 
 def begin(cli: InstalledCli, name: str) -> str:

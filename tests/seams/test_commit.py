@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from cmanager.seams import Storage
-from cmanager.testing.commit import CommitSuite
-
-from .test_storage import make
-
-pytestmark = pytest.mark.root
+from cmanager.testing import CommitSuite
 
 
 class TestOverlay(CommitSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path) -> Storage:
-        return make("overlay", tmp_path / "state")
+    provider = "overlay"
 
 
 class TestVfs(CommitSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path) -> Storage:
-        return make("vfs", tmp_path / "state")
+    provider = "vfs"

@@ -22,7 +22,7 @@ from cmanager.errors import CmanagerError, CorruptError, HostError, NotFoundErro
 from cmanager.linux.mounts import Mount
 from cmanager.model import Context, PullEvent, Reference
 from cmanager.seams import Images, Registry
-from cmanager.testing.extend import ExtendSuite
+from cmanager.testing.extend import ImportSuite, PushSuite
 from cmanager.testing.images import (
     INDEX,
     MANIFEST,
@@ -51,17 +51,15 @@ def make(state: Path, registry: Path | str = "", *, shipped: Path | str = "/nowh
 
 
 class TestLayers(ImagesSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path, registry: Path) -> Images:
-        made: Images = make(tmp_path / "state", registry)
-        return made
+    provider = "layers"
 
 
-class TestExtendingLayers(ExtendSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path, registry: Path) -> Images:
-        made: Images = make(tmp_path / "state", registry)
-        return made
+class TestLayersImports(ImportSuite):
+    provider = "layers"
+
+
+class TestLayersPushes(PushSuite):
+    provider = "layers"
 
 
 @pytest.fixture

@@ -10,16 +10,14 @@ from cmanager.linux import cgroups
 from cmanager.linux.cgroupfs import bpf
 from cmanager.model import DeviceRule, Limits
 from cmanager.oci import defaults
-from cmanager.seams import Limiter
-from cmanager.testing.limiter import LimiterSuite
+from cmanager.testing import LimiterSuite
 from cmanager_cgroup import v1, v2
 from cmanager_cgroup.limiter import CgroupLimiter
 
 
-@pytest.mark.root
 class TestCgroup(LimiterSuite):
-    def make(self) -> Limiter:
-        return CgroupLimiter("/cmanager-suite")
+    provider = "cgroup"
+    options = {"parent": "/cmanager-suite"}
 
     def test_a_parent_that_another_start_made_and_did_not_finish_is_finished(self, id: str) -> None:
         parent = f"/cmanager-half-{id[:8]}"

@@ -24,8 +24,8 @@ from cmanager.model import Context, Endpoint, PortMapping
 from cmanager.seams import Network, Publish
 from cmanager.testing.network import (
     ENDPOINT,
+    AssignSuite,
     Box,
-    IsolatedSuite,
     NetworkSuite,
     container_id,
     fresh_host,
@@ -52,22 +52,24 @@ def make(kind: str, run: Path, **options: Any) -> Network:
     return made
 
 
-class TestBridge(PublishSuite):
-    @pytest.fixture
-    def provider(self, host: None, tmp_path: Path) -> Network:
-        return make("bridge", tmp_path / "run")
+class TestBridge(NetworkSuite):
+    provider = "bridge"
+
+
+class TestBridgeAssigns(AssignSuite):
+    provider = "bridge"
+
+
+class TestBridgePublishes(PublishSuite):
+    provider = "bridge"
 
 
 class TestHost(NetworkSuite):
-    @pytest.fixture
-    def provider(self, host: None, tmp_path: Path) -> Network:
-        return make("host", tmp_path / "run")
+    provider = "host"
 
 
-class TestNone(IsolatedSuite):
-    @pytest.fixture
-    def provider(self, host: None, tmp_path: Path) -> Network:
-        return make("none", tmp_path / "run")
+class TestNone(NetworkSuite):
+    provider = "none"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -11,15 +10,9 @@ import pytest
 
 from cmanager.errors import CmanagerError, UnsupportedError
 from cmanager.linux import cgroups
-from cmanager.model import Context
-from cmanager.seams import Runtime
 from cmanager.testing.runtime import Box, RuntimeSuite, supervised
 from cmanager.testing.runtime.box import traces
-from cmanager_chroot import Chroot
-from cmanager_lxc import cmanager_runtimes as lxc_runtimes
-from cmanager_native import cmanager_runtimes
-from cmanager_nspawn.runtime import Nspawn
-from cmanager_oci import cmanager_runtimes as oci_runtimes
+from cmanager.testing.suite import find
 
 from ..e2e.conftest import registry
 
@@ -57,42 +50,20 @@ class OnBusybox(RuntimeSuite):
 
 
 class TestNative(OnBusybox):
-    def make(self, directory: Path) -> Runtime:
-        context = Context(state_dir=str(directory), run_dir=str(directory), root=str(directory), shipped="")
-        made: Runtime = cmanager_runtimes()[0].factory(context, None)
-        return made
-
-
-def _command(name: str, directory: Path) -> Runtime:
-    if not shutil.which(name):
-        pytest.skip(f"{name} is not installed")
-    provider = next(p for p in oci_runtimes() if p.name == name)
-    context = Context(f"{directory}/state", f"{directory}/run", str(directory), shipped="", name=name)
-    assert provider.options is not None, "it has some"
-    made: Runtime = provider.factory(context, provider.options())
-    return made
+    provider = "native"
 
 
 class TestRunc(OnBusybox):
-    def make(self, directory: Path) -> Runtime:
-        return _command("runc", directory)
+    provider = "runc"
 
 
 class TestCrun(OnBusybox):
-    def make(self, directory: Path) -> Runtime:
-        if any(hierarchy.version == 1 for hierarchy in cgroups.hierarchies()):
-            pytest.skip("crun needs pure cgroup v2, and the controllers are in v1 here")
-        return _command("crun", directory)
+    provider = "crun"
 
 
 @supervised
 class TestLxc(OnBusybox):
-    def make(self, directory: Path) -> Runtime:
-        if not shutil.which("lxc-execute"):
-            pytest.skip("lxc-execute is not installed (Debian: lxc)")
-        context = Context(f"{directory}/state", f"{directory}/run", str(directory), shipped="", name="lxc")
-        made: Runtime = lxc_runtimes()[0].factory(context, None)
-        return made
+    provider = "lxc"
 
     def test_its_init_does_not_wait_for_orphans(self, box: Box) -> None:
         box.begin("sh", "-c", "sleep 60 & exit 3")
@@ -111,22 +82,18 @@ class TestLxc(OnBusybox):
 
 
 class TestChroot(OnBusybox):
-    def make(self, directory: Path) -> Runtime:
-        return Chroot()
+    provider = "chroot"
 
 
 @supervised
 class TestNspawn(OnBusybox):
-    def make(self, directory: Path) -> Runtime:
-        if not shutil.which("systemd-nspawn"):
-            pytest.skip("systemd-nspawn is not installed (Debian: systemd-container)")
-        return Nspawn(Context(f"{directory}/state", f"{directory}/run", str(directory), shipped=""), "systemd-nspawn")
+    provider = "nspawn"
 
     def test_what_it_says_when_it_fails_is_in_the_error(self, box: Box, tmp_path: Path) -> None:
         program = tmp_path / "nspawn"
         program.write_text("#!/bin/sh\n[ $1 = --version ] && echo 'systemd 252' && exit\necho why not >&2; exit 9\n")
         program.chmod(0o755)
-        box.runtime = Nspawn(Context(f"{tmp_path}/state", f"{tmp_path}/run", str(tmp_path), shipped=""), str(program))
+        box.runtime = find("runtime", "nspawn", {"path": str(program)}, tmp_path / "other")
         before = traces()
         with pytest.raises(CmanagerError, match="ended with 9 before the program ran: why not"):
             box.begin("true")

@@ -50,15 +50,11 @@ def make(kind: str, state: Path, **options: Any) -> Storage:
 
 
 class TestOverlay(StorageSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path) -> Storage:
-        return make("overlay", tmp_path / "state")
+    provider = "overlay"
 
 
 class TestVfs(StorageSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path) -> Storage:
-        return make("vfs", tmp_path / "state")
+    provider = "vfs"
 
 
 @pytest.fixture(params=["overlay", "vfs"])

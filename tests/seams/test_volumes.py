@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,21 +21,15 @@ from cmanager.supervisor.volumes import fill
 from cmanager.testing.storage import listing
 from cmanager.testing.volumes import VolumesSuite
 
-from .test_storage import make
-
 pytestmark = pytest.mark.root
 
 
 class TestOverlay(VolumesSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path) -> Any:
-        return make("overlay", tmp_path / "state")
+    provider = "overlay"
 
 
 class TestVfs(VolumesSuite):
-    @pytest.fixture
-    def provider(self, tmp_path: Path) -> Any:
-        return make("vfs", tmp_path / "state")
+    provider = "vfs"
 
 
 @pytest.fixture

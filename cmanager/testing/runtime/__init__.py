@@ -1,14 +1,12 @@
 """The conformance suite of the runtime seam: what `cmanager.seams.Runtime` says, tried on a real kernel.
 
-    from cmanager.testing.runtime import RuntimeSuite
-
     class TestMine(RuntimeSuite):
-        def make(self, directory):
-            return Mine(directory)
+        provider = "mine"
 
 Needs root and a static busybox (the fixture `busybox`). Each test runs in a supervisor of its own, as every container
 has one: a forked child that is a subreaper, in namespaces of its own, with the root file system mounted in its bundle.
-What the runtime does not announce in `features` is skipped, saying so, and must be refused.
+There the runtime is made and asked for its `features`; what it does not announce is skipped, saying so, and must be
+refused. A process that it keeps for itself from then on must end with the supervisor.
 
 bundle.py      a root file system and a config.json to change
 supervisor.py  the process each test runs in
@@ -17,8 +15,6 @@ lifecycle.py, process.py, root.py, isolation.py, entering.py, terminal.py, refus
 """
 
 from __future__ import annotations
-
-import pytest
 
 from .box import Box, Ended
 from .entering import ExecSuite
@@ -33,6 +29,5 @@ from .terminal import TerminalSuite
 __all__ = ["Box", "Ended", "RuntimeSuite", "supervised"]
 
 
-@pytest.mark.root
 class RuntimeSuite(LifecycleSuite, ProcessSuite, RootSuite, IsolationSuite, ExecSuite, TerminalSuite, RefusalSuite):
-    """Subclass it and say with `make` how the runtime is made."""
+    """Every promise of `cmanager.seams.Runtime`, and of `Exec` where the runtime has it, checked."""

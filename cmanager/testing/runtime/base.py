@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +10,17 @@ import pytest
 
 from ...linux import cgroups
 from ...seams import Runtime
+from ..suite import Suite
 from . import bundle
 from .box import Box
 
 
-class Base:
-    """How the runtime is made, and one container to try it on."""
+@pytest.mark.root
+class Base(Suite):
+    """One container to try the runtime on."""
 
-    @abstractmethod
-    def make(self, directory: Path) -> Runtime:
-        """A runtime that keeps what it keeps below `directory`, which does not exist yet; fresh for each test."""
+    seam = "runtime"
+    ability = Runtime
 
     @pytest.fixture(scope="session")
     def busybox(self) -> Path:
@@ -31,14 +31,16 @@ class Base:
         return found
 
     @pytest.fixture
-    def box(self, tmp_path: Path, busybox: Path) -> Iterator[Box]:
+    def box(self, place: Path, tmp_path: Path, busybox: Path) -> Iterator[Box]:
         """A container that has not been made; the host sees no mount of it, during the test or after."""
-        place = tmp_path / "bundles"
-        place.mkdir()
-        box = Box(self.make(tmp_path / "runtime"), place, busybox)
+        bundles = tmp_path / "bundles"
+        bundles.mkdir()
+        box = Box(lambda: self.make(place), bundles, busybox)
         yield box
         # A container that names no cgroup may get one from its runtime, which then removes it.
         made = [hierarchy.path(box.id) for hierarchy in cgroups.hierarchies()]
-        assert [path for path in made if os.path.isdir(path)] == []
+        left = [path for path in made if os.path.isdir(path)]
+        assert left == [], "a cgroup that the runtime made by itself must go with the container"
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            assert [line for line in file if str(tmp_path) in line] == []
+            seen = [line for line in file if str(tmp_path) in line]
+        assert seen == [], "what is mounted for a container must not be seen by the host"

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ...errors import CmanagerError, UnsupportedError
 from ...linux import mounts, terminals
 from ...linux.mounts import Mount
 from ...linux.process import Process, reap
-from ...model import Bundle, Stdio
+from ...model import Bundle, Features, Stdio
 from ...seams import Exec, Runtime
 from . import bundle
 from .supervisor import descendants
@@ -57,13 +58,16 @@ class Box:
     """One container: its bundle, made on first use in the supervisor, its pipes, and its runtime's verbs.
 
     id, directory: of the bundle; root: the root file system as the host sees it; pid: what `create` returned; busybox:
-    the program it is made of.
+    the program it is made of; runtime, features: there once the supervisor has called `ready`.
     """
 
-    def __init__(self, runtime: Runtime, place: Path, busybox: Path) -> None:
+    runtime: Runtime
+    features: Features
+
+    def __init__(self, make: Callable[[], Runtime], place: Path, busybox: Path) -> None:
         self.id = os.urandom(32).hex()
-        self.runtime = runtime
-        self.features = runtime.features()
+        self._make = make
+        self._kept: frozenset[int] = frozenset()
         self.directory = place / self.id
         self.root = place / f"{self.id}.root"
         self.pid = 0
@@ -72,9 +76,25 @@ class Box:
         self._init: Process | None = None
         self._stdin = self._stdout = self._stderr = -1
 
+    def ready(self) -> frozenset[int]:
+        """Make the runtime, in the process that will use it; the pids of those it keeps for itself, usually none."""
+        self.runtime = self._make()
+        try:
+            self.features = self.runtime.features()
+        except UnsupportedError as error:
+            pytest.skip(f"not on this host: {error}")
+        self._kept = frozenset(descendants())
+        return self._kept
+
+    def left(self) -> dict[int, str]:
+        """Living processes below the supervisor, with their command lines, but those that the runtime keeps."""
+        return {pid: name for pid, name in descendants().items() if pid not in self._kept}
+
     def another(self) -> Box:
         """A second container of the same runtime."""
-        return Box(self.runtime, self._place, self.busybox)
+        second = Box(self._make, self._place, self.busybox)
+        second.runtime, second.features, second._kept = self.runtime, self.features, self._kept
+        return second
 
     # What the runtime can do
 
@@ -240,10 +260,10 @@ class Box:
         raised = self._failure(config, at_start)
         self.delete()
         assert isinstance(raised, error), f"{error.__name__} was expected, not {type(raised).__name__}: {raised}"
-        assert traces() == before
+        assert traces() == before, "what is refused must leave nothing"
         text = str(raised)
-        assert text
-        assert "\n" not in text, text
+        assert text, "an error must say something"
+        assert "\n" not in text, f"an error must be one line: {text}"
 
     def _failure(self, config: Any, at_start: bool) -> CmanagerError | None:
         try:

@@ -29,20 +29,20 @@ class LifecycleSuite(Base):
     """The verbs and their order."""
 
     def test_it_is_a_runtime(self, box: Box) -> None:
-        assert isinstance(box.runtime, Runtime)
+        assert isinstance(box.runtime, Runtime), "a method of cmanager.seams.Runtime is missing"
 
     def test_telling_what_it_can_do_changes_nothing(self, box: Box) -> None:
         before = traces()
         found = box.runtime.features()
-        assert traces() == before
+        assert traces() == before, "features must have no side effect"
         assert isinstance(found, Features)
-        assert set(found.namespaces) <= set(syscalls.NAMESPACES)
-        assert set(found.options) <= set(OPTIONS)
-        assert len(set(found.options)) == len(found.options)
+        assert set(found.namespaces) <= set(syscalls.NAMESPACES), "namespaces are named as OCI does"
+        assert set(found.options) <= set(OPTIONS), "options are those of cmanager.model.runtime.OPTIONS"
+        assert len(set(found.options)) == len(found.options), "an option is announced once"
 
     @pytest.mark.parametrize("code", [0, 1, 42, 255])
     def test_the_programs_exit_code_is_the_containers(self, box: Box, code: int) -> None:
-        assert box.run("sh", "-c", f"exit {code}").code == code
+        assert box.run("sh", "-c", f"exit {code}").code == code, "wait must return the program's own exit code"
 
     def test_create_runs_no_user_code(self, box: Box) -> None:
         box.create(box.config("sh", "-c", "echo ran; touch /ran"))
@@ -58,8 +58,8 @@ class LifecycleSuite(Base):
         box.create(box.config("touch", "/ran"))
         box.delete()
         assert not (box.root / "ran").exists()
-        assert traces()["descriptors"] == before["descriptors"]
-        assert traces()["processes"] == {}
+        assert traces()["descriptors"] == before["descriptors"], "delete must close what create opened"
+        assert box.left() == {}, "no process may be left"
 
     def test_the_pid_is_alive_from_create_to_the_programs_end(self, box: Box) -> None:
         """Between the two `start` may name another."""
@@ -83,7 +83,7 @@ class LifecycleSuite(Base):
         os.kill(box.pid, signal.SIGKILL)
         assert box.finish().code == 128 + signal.SIGKILL
         box.delete()
-        assert descendants() == {}
+        assert box.left() == {}, "no process may be left"
 
     def test_what_died_before_start_is_an_error_of_start(self, box: Box) -> None:
         pid = box.create(box.config("touch", "/ran"))
@@ -96,7 +96,7 @@ class LifecycleSuite(Base):
 
     def test_waiting_again_gives_the_same_answer(self, box: Box) -> None:
         box.begin("sh", "-c", "exit 3")
-        assert [box.wait(), box.wait()] == [3, 3]
+        assert [box.wait(), box.wait()] == [3, 3], "until delete, wait may be called again"
         box.delete()
 
     def test_starting_twice_is_a_conflict(self, box: Box) -> None:
@@ -140,8 +140,8 @@ class LifecycleSuite(Base):
         assert raised.value.exit_code == code, raised.value
         assert args[0] in str(raised.value)
         box.delete()
-        assert traces()["descriptors"] == before["descriptors"]
-        assert traces()["processes"] == {}
+        assert traces()["descriptors"] == before["descriptors"], "delete must close what create opened"
+        assert box.left() == {}, "no process may be left"
 
     @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "WINCH"])
     def test_a_signal_reaches_the_program(self, box: Box, name: str) -> None:
@@ -189,9 +189,10 @@ class LifecycleSuite(Base):
             signal.pause()
         now = Process.of(stranger)
         box.runtime.kill(box.id, Process(stranger, now.started - 1, now.boot), signal.SIGKILL)
-        assert Process.of(stranger).alive()
+        alive = Process.of(stranger).alive()
         os.kill(stranger, signal.SIGKILL)
         os.waitpid(stranger, 0)
+        assert alive, "another process with the container's number must be left alone"
 
     def test_a_signal_that_there_is_not_is_an_error(self, box: Box) -> None:
         box.begin("sh", "-c", "read line")
@@ -204,14 +205,14 @@ class LifecycleSuite(Base):
         box.begin("sh", "-c", "echo ready; exec sleep 60")
         box.line()
         box.delete()
-        assert descendants() == {}
+        assert box.left() == {}, "no process may be left"
 
     def test_delete_ends_all_of_a_pid_namespace(self, box: Box) -> None:
         box.needs_namespaces("pid")
         box.begin("sh", "-c", "sleep 60 & sleep 60 & echo ready; wait")
         box.line()
         box.delete()
-        assert descendants() == {}
+        assert box.left() == {}, "no process may be left"
 
     def test_delete_is_idempotent(self, box: Box) -> None:
         box.delete()
@@ -248,7 +249,7 @@ class LifecycleSuite(Base):
             init.send(signal.SIGKILL)
         box.runtime.delete(box.id)
         assert init.wait_gone(10)
-        until(lambda: not descendants(), "all processes are gone")
+        until(lambda: not box.left(), "all processes are gone")
         reap()
         box.runtime.delete(box.id)
 
@@ -257,7 +258,7 @@ class LifecycleSuite(Base):
         before = traces()
         for number in range(_LIFECYCLES):
             assert box.run("sh", "-c", f"echo {number}; exit {number}").code == number
-        assert traces() == before
+        assert traces() == before, "each life must leave the supervisor as it was: descriptors, mounts, processes"
 
     def test_containers_live_side_by_side(self, box: Box) -> None:
         first, second = box, box.another()

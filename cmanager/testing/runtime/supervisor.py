@@ -19,8 +19,10 @@ from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 import pytest
+from attrs import astuple
 
 from ...linux import mounts, syscalls
+from ...linux.process import Process
 
 #: Seconds for one test, and for killing what it left.
 LIMIT, LIMIT_OF_END = 60, 15
@@ -42,17 +44,21 @@ def _supervised(test: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(test)
     def run(*arguments: Any, **fixtures: Any) -> None:
-        in_supervisor(functools.partial(test, *arguments, **fixtures))
+        box = fixtures.get("box")
+        in_supervisor(functools.partial(test, *arguments, **fixtures), box.ready if box else frozenset)
 
     return run
 
 
-def in_supervisor(body: Callable[[], None]) -> None:
-    """Run `body` in a supervisor; its failure or skip becomes the caller's, and so does a process that it left."""
+def in_supervisor(body: Callable[[], None], prepare: Callable[[], frozenset[int]] = frozenset) -> None:
+    """Run `body` in a supervisor; its failure or skip becomes the caller's, and so does a process that it left.
+
+    prepare: called there before; the processes that it returns may stay as long as the supervisor, and no longer.
+    """
     with tempfile.TemporaryFile() as said:
         pid = os.fork()
         if pid == 0:
-            _supervise(body, said.fileno())
+            _supervise(body, prepare, said.fileno())
         status = os.waitpid(pid, 0)[1]
         said.seek(0)
         text = said.read()
@@ -61,10 +67,12 @@ def in_supervisor(body: Callable[[], None]) -> None:
         pytest.skip(outcome["skipped"])
     if "failed" in outcome:
         pytest.fail(outcome["failed"], pytrace=False)
+    for kept in outcome["kept"]:
+        assert Process(*kept).wait_gone(LIMIT_OF_END), "a process that the runtime keeps must end with its supervisor"
 
 
-def _supervise(body: Callable[[], None], said: int) -> NoReturn:
-    outcome: dict[str, str] = {"failed": "the test did not end"}
+def _supervise(body: Callable[[], None], prepare: Callable[[], frozenset[int]], said: int) -> NoReturn:
+    outcome: dict[str, Any] = {"failed": "the test did not end"}
     try:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         mounts.make_private_namespace()
@@ -73,24 +81,29 @@ def _supervise(body: Callable[[], None], said: int) -> NoReturn:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, _too_long)
         signal.alarm(LIMIT)
-        outcome = _outcome(body)
+        kept, outcome = _outcome(body, prepare)
         signal.alarm(LIMIT_OF_END)
-        left = end_descendants()
+        left = end_descendants(kept)
         if left and not outcome:
             outcome = {"failed": f"the test left processes behind: {'; '.join(left)}"}
+        outcome["kept"] = [astuple(Process.of(pid)) for pid in kept]
     finally:
         os.write(said, json.dumps(outcome).encode())
         os._exit(0)
 
 
-def _outcome(body: Callable[[], None]) -> dict[str, str]:
+def _outcome(body: Callable[[], None], prepare: Callable[[], frozenset[int]]) -> tuple[frozenset[int], dict[str, Any]]:
+    kept: frozenset[int] = frozenset()
     try:
+        kept = prepare()
         body()
     except pytest.skip.Exception as skipped:
-        return {"skipped": str(skipped)}
+        return kept, {"skipped": str(skipped)}
+    except pytest.fail.Exception as failed:
+        return kept, {"failed": str(failed)}
     except BaseException:
-        return {"failed": traceback.format_exc()}
-    return {}
+        return kept, {"failed": traceback.format_exc()}
+    return kept, {}
 
 
 def _too_long(number: int, frame: object) -> NoReturn:
@@ -114,11 +127,11 @@ def descendants() -> dict[int, str]:
     return {pid: names[pid] for pid in sorted(found - {os.getpid()})}
 
 
-def end_descendants() -> list[str]:
-    """Kill and reap everything below this process; returns what still lived, as text."""
+def end_descendants(kept: frozenset[int] = frozenset()) -> list[str]:
+    """Kill and reap everything below this process but `kept`; returns what still lived, as text."""
     reap()
-    left = [f"{pid} {name}" for pid, name in descendants().items()]
-    while below := descendants():
+    left = [f"{pid} {name}" for pid, name in descendants().items() if pid not in kept]
+    while below := set(descendants()) - kept:
         for pid in below:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
