@@ -112,9 +112,7 @@ def user(site: installed.Site, registry: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def theirs(user: installed.InstalledCli) -> Iterator[installed.InstalledCli]:
-    """The same for one test, with the shipped configuration; no container and no plugin is left."""
+    """The same for one test, with the shipped configuration; no container is left."""
     user.configure("")
     yield user
-    left = user.clear()
-    user.site.restore()
-    assert left == []
+    assert user.clear() == []

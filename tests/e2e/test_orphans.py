@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,12 @@ from ..support import end, wait_until
 pytestmark = [pytest.mark.root]
 
 JAIL = "cmanager-jail"
+
+
+@pytest.fixture(autouse=True)
+def _no_plugin_stays(user: InstalledCli) -> Iterator[None]:
+    yield
+    user.site.restore()
 
 
 @pytest.fixture

@@ -39,39 +39,45 @@ def by_default(cli: InstalledCli, seam: str, name: str, options: str = "") -> No
     cli.configure(f'[defaults]\n{seam} = "{name}"\n\n[{seam}.{name}]\n{options}\n')
 
 
-@pytest.fixture
-def plugin(theirs: InstalledCli, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The second of the test's parameters, installed."""
-    name = request.node.callspec.params["name"]
-    theirs.site.install(f"cmanager-{name}")
-    return name
+@pytest.fixture(scope="module", autouse=True)
+def everyone(user: InstalledCli) -> Iterator[list[str]]:
+    """All of them, installed; the names of their distributions."""
+    names = [f"cmanager-{name}" for _, name in ALL]
+    user.site.install(*names, "cmanager-jail==1.0")
+    yield names
+    user.configure("")
+    done = user("gc")
+    user.site.uninstall(*names)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_they_are_found_and_gone_after_their_removal(theirs: InstalledCli) -> None:
-    distributions = [f"cmanager-{name}" for _, name in ALL]
-    theirs.site.install(*distributions)
+def test_they_are_found(theirs: InstalledCli) -> None:
     found = rows(theirs)
     told = {key: (found[key]["state"], found[key]["origin"], found[key]["reason"]) for key in ALL}
     assert told == {(seam, name): ("ok", f"cmanager-{name} 1.0", "") for seam, name in ALL}
-    theirs.site.uninstall(*distributions)
-    assert not set(ALL) & set(rows(theirs))
+
+
+def test_they_are_gone_after_their_removal(theirs: InstalledCli, everyone: list[str]) -> None:
+    theirs.site.uninstall(*everyone)
+    try:
+        assert not set(ALL) & set(rows(theirs))
+        done = theirs("run", "--runtime", "jail", "busybox", "true")
+        assert (done.returncode, done.stderr.startswith("cmanager: no runtime plugin 'jail'")) == (125, True)
+    finally:
+        theirs.site.install(*everyone, "cmanager-jail==1.0")
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "runtime"])
-def test_a_runtime_runs(theirs: InstalledCli, plugin: str, seam: str, name: str) -> None:
+def test_a_runtime_runs(theirs: InstalledCli, seam: str, name: str) -> None:
     done = theirs("run", "--rm", "--runtime", name, "busybox", "sh", "-c", "echo hello; exit 3")
     assert (done.stdout, done.returncode) == ("hello\n", 3)
     assert theirs("run", "--rm", "--runtime", name, "busybox", "nothing").returncode == 127
     theirs.ok("run", "-d", "--name", "box", "--runtime", name, "busybox", "sleep", "1000")
     theirs.ok("kill", "box")
     assert theirs.ok("wait", "box") == "137"
-    theirs.site.uninstall(f"cmanager-{name}")
-    done = theirs("run", "--rm", "--runtime", name, "busybox", "true")
-    assert (done.returncode, done.stderr.startswith(f"cmanager: no runtime plugin '{name}'")) == (125, True)
 
 
-@pytest.mark.parametrize("name", ["jail"])
-def test_more_of_a_runtime(theirs: InstalledCli, plugin: str, name: str) -> None:
+def test_more_of_a_runtime(theirs: InstalledCli) -> None:
     """Programs that join, options, limits and users."""
     theirs.configure("[runtime.jail]\nnice = 7\n")
     limits = ("--ulimit", "nofile=100:200", "--user", "12:34", "--umask", "0027")
@@ -87,7 +93,7 @@ def test_more_of_a_runtime(theirs: InstalledCli, plugin: str, name: str) -> None
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "network"])
-def test_a_network_connects(theirs: InstalledCli, plugin: str, seam: str, name: str) -> None:
+def test_a_network_connects(theirs: InstalledCli, seam: str, name: str) -> None:
     link = "eth0" if name == "lane" else "lan0"
     said = theirs.ok("run", "--rm", "--network", name, "busybox", "ip", "-4", "address")
     assert f" {link}" in said or f"{link}:" in said
@@ -95,8 +101,7 @@ def test_a_network_connects(theirs: InstalledCli, plugin: str, seam: str, name: 
     assert ("10.244.77.2/24" if name == "lane" else "192.0.2.1/24") in said
 
 
-@pytest.mark.parametrize("name", ["lane"])
-def test_more_of_a_network(theirs: InstalledCli, plugin: str, name: str) -> None:
+def test_more_of_a_network(theirs: InstalledCli) -> None:
     """Options, addresses on request, neighbours."""
     theirs.configure('[network.lane]\nsubnet = "10.244.78.0/24"\nbridge = "lane7"\n')
     asked = ("--ip", "10.244.78.9", "--mac-address", "02:00:00:00:00:09")
@@ -109,7 +114,7 @@ def test_more_of_a_network(theirs: InstalledCli, plugin: str, name: str) -> None
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "storage"])
-def test_a_storage_keeps(theirs: InstalledCli, plugin: str, seam: str, name: str) -> None:
+def test_a_storage_keeps(theirs: InstalledCli, seam: str, name: str) -> None:
     by_default(theirs, seam, name)
     id = theirs.ok("run", "-d", "busybox", "sh", "-c", "echo kept > /file; sleep 1000")
     assert (theirs.root / "storage" / name / "containers" / id / "rootfs/bin").is_dir()
@@ -119,23 +124,23 @@ def test_a_storage_keeps(theirs: InstalledCli, plugin: str, seam: str, name: str
     assert list((theirs.root / "storage" / name / "containers").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["copies"])
-def test_more_of_a_storage(theirs: InstalledCli, plugin: str, name: str) -> None:
+def test_more_of_a_storage(theirs: InstalledCli) -> None:
     """Volumes, and what a container changed."""
-    by_default(theirs, "storage", name, "max_layer_bytes = 1000000000")
+    by_default(theirs, "storage", "copies", "max_layer_bytes = 1000000000")
     theirs.ok("volume", "create", "data")
     theirs.ok("run", "--name", "box", "-v", "data:/data", "busybox", "sh", "-c", "echo 1 > /data/x; rm /bin/false")
     assert theirs.ok("run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/x") == "1"
     assert "D /bin/false" in theirs.ok("diff", "box").splitlines()
     theirs.ok("rm", "box")
     theirs.ok("volume", "rm", "data")
-    by_default(theirs, "storage", name, "max_layer_bytes = 0")
+    by_default(theirs, "storage", "copies", "max_layer_bytes = 0")
     done = theirs("run", "--rm", "busybox", "true")
     assert (done.returncode, "options of storage plugin 'copies'" in done.stderr) == (125, True)
+    by_default(theirs, "storage", "copies")
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "limiter"])
-def test_a_limiter_limits(theirs: InstalledCli, plugin: str, seam: str, name: str) -> None:
+def test_a_limiter_limits(theirs: InstalledCli, seam: str, name: str) -> None:
     by_default(theirs, seam, name)
     script = "cat /proc/self/cgroup; for i in 1 2 3 4 5 6 7 8; do sleep 5 & done"
     done = theirs("run", "--rm", "--cgroupns", "host", "--pids-limit", "4", "busybox", "sh", "-c", script)
@@ -149,10 +154,9 @@ def test_a_limiter_limits(theirs: InstalledCli, plugin: str, seam: str, name: st
     theirs.ok("unpause", "box")
 
 
-@pytest.mark.parametrize("name", ["gauge"])
-def test_more_of_a_limiter(theirs: InstalledCli, plugin: str, name: str) -> None:
+def test_more_of_a_limiter(theirs: InstalledCli) -> None:
     """Memory, changes while it runs, and a warning."""
-    by_default(theirs, "limiter", name)
+    by_default(theirs, "limiter", "gauge")
     theirs.ok("run", "-d", "--name", "box", "--memory", "64m", "busybox", "sleep", "1000")
     assert "gauge bounds no swap" in theirs.inspect("box")["Cmanager"]["Warnings"]
     theirs.ok("update", "--memory", "32m", "box")
@@ -160,7 +164,7 @@ def test_more_of_a_limiter(theirs: InstalledCli, plugin: str, name: str) -> None
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "image"])
-def test_a_store_of_images_has_them(theirs: InstalledCli, plugin: str, seam: str, name: str, registry: Path) -> None:
+def test_a_store_of_images_has_them(theirs: InstalledCli, seam: str, name: str, registry: Path) -> None:
     by_default(theirs, seam, name, f'registry = "{registry}"')
     assert theirs.ok("images", "-q") == ""
     assert theirs.ok("run", "--rm", "busybox", "echo", "from the shelf") == "from the shelf"
@@ -170,15 +174,13 @@ def test_a_store_of_images_has_them(theirs: InstalledCli, plugin: str, seam: str
     assert theirs.ok("images", "-q") == ""
 
 
-@pytest.mark.parametrize("name", ["shelf"])
-def test_more_of_a_store_of_images(theirs: InstalledCli, plugin: str, name: str, registry: Path) -> None:
+def test_more_of_a_store_of_images(theirs: InstalledCli, registry: Path) -> None:
     """The list of what it could pull."""
-    by_default(theirs, "image", name, f'registry = "{registry}"')
+    by_default(theirs, "image", "shelf", f'registry = "{registry}"')
     assert "busybox" in theirs.ok("registry", "ls")
 
 
-@pytest.mark.parametrize("name", ["notes"])
-def test_hooks_add_refuse_and_listen(theirs: InstalledCli, plugin: str, name: str, tmp_path: Path) -> None:
+def test_hooks_add_refuse_and_listen(theirs: InstalledCli, tmp_path: Path) -> None:
     place = tmp_path / "notes"
     theirs.configure(f'[hooks]\namend = ["notes"]\nevent = ["notes"]\n\n[hooks.notes]\nplace = "{place}"\n')
     script = "echo $NOTES; grep -c ' /notes ' /proc/mounts"
@@ -192,8 +194,7 @@ def test_hooks_add_refuse_and_listen(theirs: InstalledCli, plugin: str, name: st
     assert theirs.ok("run", "--annotation", "notes=none", "busybox", "env").count("NOTES") == 0
 
 
-@pytest.mark.parametrize("name", ["new_hooks"])
-def test_new_hooks_add_refuse_and_listen(theirs: InstalledCli, plugin: str, name: str, tmp_path: Path) -> None:
+def test_new_hooks_add_refuse_and_listen(theirs: InstalledCli, tmp_path: Path) -> None:
     log = tmp_path / "log"
     theirs.configure(f'[hooks]\namend = ["new_hooks"]\nevent = ["new_hooks"]\n\n[hooks.new_hooks]\nlog = "{log}"\n')
     assert "KNOWN_TO=new_hooks" in theirs.ok("run", "--rm", "busybox", "env").splitlines()
@@ -204,9 +205,7 @@ def test_new_hooks_add_refuse_and_listen(theirs: InstalledCli, plugin: str, name
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seam", "name"), PROVIDERS)
-def test_it_passes_its_kit(
-    theirs: InstalledCli, plugin: str, seam: str, name: str, tmp_path: Path, busybox: None
-) -> None:
+def test_it_passes_its_kit(theirs: InstalledCli, seam: str, name: str, tmp_path: Path, busybox: None) -> None:
     done = theirs.site.pytest(tmp_path, "--cmanager-provider", f"{seam}:{name}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
@@ -214,7 +213,7 @@ def test_it_passes_its_kit(
 
 @pytest.mark.parametrize(("seam", "name"), NEW)
 def test_what_plugin_new_writes_passes_its_own_tests(
-    theirs: InstalledCli, plugin: str, wheels: Path, seam: str, name: str, busybox: None
+    theirs: InstalledCli, wheels: Path, seam: str, name: str, busybox: None
 ) -> None:
     done = theirs.site.pytest(wheels.parent / "new" / seam)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -222,7 +221,6 @@ def test_what_plugin_new_writes_passes_its_own_tests(
 
 
 def test_the_package_of_the_tutorial_passes_its_own_test(theirs: InstalledCli, wheels: Path) -> None:
-    theirs.site.install("cmanager-island")
     done = theirs.site.pytest(wheels.parent / "tutorial")
     assert done.returncode == 0, done.stdout + done.stderr
 
