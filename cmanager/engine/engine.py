@@ -166,7 +166,11 @@ class Engine:
         return self._control.stop(word, timeout)
 
     def restart(self, word: str, timeout: float | None = None) -> None:
-        """`stop` and `start` in one; a container that does not run is started."""
+        """`stop` and `start` in one; a container that does not run is started.
+
+        One that could not be started again, for a plugin of it is not installed, is not stopped either.
+        """
+        self.need_plugins(self.inspect(word), *SEAMS)
         self.stop(word, timeout)
         container = self.inspect(word)
         if container.status.supervisor:
