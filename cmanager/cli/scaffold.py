@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ..errors import ConflictError, HostError, InvalidError
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_LONGEST = 40
+_LONGEST = 14
 _TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
 #: What the templates call theirs.
 _WORD = "mine"

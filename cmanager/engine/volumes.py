@@ -18,6 +18,7 @@ from ..model.image import ImageConfig
 from ..model.names import check_name, new_id
 from ..model.volume import Volume, VolumeMount
 from ..plugins import Plugins
+from ..seams import Volumes
 from ..state import Store
 from ..supervisor import volumes as attached
 from ..supervisor.announce import Announcer
@@ -60,8 +61,8 @@ class NamedVolumes:
         found, problems = [], []
         for driver in self._drivers():
             try:
-                keeper = attached.keeper(self._plugins, driver)
-                found += [attrs.evolve(volume, driver=driver) for volume in keeper.volumes()]
+                if keeper := self._keeper(driver):
+                    found += [attrs.evolve(volume, driver=driver) for volume in keeper.volumes()]
             except CmanagerError as error:
                 problems.append(f"the volumes of storage {driver} cannot be listed: {error}")
         return Listed(tuple(sorted(found, key=lambda volume: volume.name)), tuple(problems))
@@ -72,7 +73,8 @@ class NamedVolumes:
         failures = []
         for driver in self._drivers():
             try:
-                return attrs.evolve(attached.keeper(self._plugins, driver).volume(name), driver=driver)
+                if keeper := self._keeper(driver):
+                    return attrs.evolve(keeper.volume(name), driver=driver)
             except NotFoundError:
                 continue
             except CmanagerError as error:
@@ -244,6 +246,11 @@ class NamedVolumes:
         except FileNotFoundError:
             others = []
         return [default, *sorted(name for name in others if name != default)]
+
+    def _keeper(self, driver: str) -> Volumes | None:
+        """The storage provider of that name, None when it is one that keeps no volumes."""
+        storage = self._plugins.get("storage", driver)
+        return storage if isinstance(storage, Volumes) else None
 
     def _announce(self, action: str, volume: Volume) -> None:
         self._announcer.announce("volume", action, volume.name, {"driver": volume.driver})

@@ -72,7 +72,7 @@ def test_it_is_written_where_one_wants_it(place: Path) -> None:
         (["Upper", "--seam", "network"], "invalid plugin name 'Upper'"),
         (["../up", "--seam", "network"], "invalid plugin name '../up'"),
         (["a__b", "--seam", "network"], "invalid plugin name 'a__b'"),
-        (["x" * 41, "--seam", "network"], "invalid plugin name"),
+        (["x" * 15, "--seam", "network"], "invalid plugin name"),
         (["", "--seam", "network"], "invalid plugin name ''"),
         (["native", "--seam", "runtime"], "runtime 'native' exists already"),
         (["new", "--seam", "volume"], "'volume' is not one of 'image'"),

@@ -1,63 +1,81 @@
-"""Network mine: each container has a link that leads nowhere, for programs that want one besides the loopback."""
+"""Network mine: containers that see each other and nothing else."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from ipaddress import IPv4Interface
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from attrs import field, frozen
+from attrs import frozen
 
 from cmanager import hookimpl
 from cmanager.errors import HostError
+from cmanager.linux.files import locked
 from cmanager.linux.netns import entered
 from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
 from cmanager.model import Attachment, Endpoint, Provider
 
-_LINK = "lan0"
-
-
-def _checked(text: str) -> str:
-    return str(IPv4Interface(text))
+_ETH0 = 2  # its number in the container, where nothing but the loopback is before it
 
 
 @frozen
 class Options:
-    """address: str, of the link, with the length of its prefix; mtu: int, bytes."""
+    """bridge: str, name of the bridge that connects them; mtu: int, bytes, 0 for the kernel's choice."""
 
-    address: str = field(default="192.0.2.1/24", converter=_checked)
-    mtu: int = 1500
+    bridge: str = "mine"
+    mtu: int = 0
 
 
 class MineNetwork:
-    """See `cmanager.seams.Network`."""
+    """See `cmanager.seams.Network`. An address is made of an id, and each link tells whose it is: nothing is stored."""
 
     isolated = True
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, run_dir: str, options: Options) -> None:
+        self._run_dir, self._bridge, self._mtu = run_dir, options.bridge, options.mtu
 
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
-        address = IPv4Interface(self._options.address)
+        number = bytes.fromhex(id[:6])
+        address, mac = "10." + ".".join(map(str, number)), "02:00:10:" + number.hex(":")
         try:
+            with self._kernel() as kernel, open(netns, "rb") as there:
+                if not kernel.index(self._bridge):
+                    kernel.add_bridge(self._bridge, self._mtu)
+                kernel.add_veth(_link(id), kernel.index(self._bridge), "eth0", _ETH0, mac, there.fileno(), self._mtu)
+                kernel.set_alias(_link(id), id)
             with entered(netns), Rtnetlink() as kernel:
                 kernel.up(LOOPBACK)
-                kernel.add_bridge(_LINK, self._options.mtu)  # without ports it is what others call a dummy
-                broadcast = str(address.network.broadcast_address)
-                kernel.add_address(kernel.index(_LINK), str(address.ip), address.network.prefixlen, broadcast)
+                kernel.up(_ETH0)
+                kernel.add_address(_ETH0, address, 8, "10.255.255.255")
         except OSError as error:
             self.detach(id, netns)
-            raise HostError.of(f"make link {_LINK} in", netns, error) from None
-        return Attachment(interface=_LINK, addresses=(str(address),))
+            raise HostError.of(f"connect container {id[:12]} to bridge", self._bridge, error) from None
+        return Attachment("eth0", (f"{address}/8",), mac=mac)
 
     def detach(self, id: str, netns: str) -> None:
-        with suppress(OSError), entered(netns), Rtnetlink() as kernel:  # what is gone is gone
-            kernel.delete(_LINK)
+        with suppress(OSError), self._kernel() as kernel:
+            with suppress(OSError):  # what is gone is gone
+                kernel.delete(_link(id))
+            if not kernel.slaves(kernel.index(self._bridge)):
+                kernel.delete(self._bridge)
 
     def owned(self) -> frozenset[str]:
-        return frozenset()  # all there is goes with the namespace, which is the core's
+        with Rtnetlink() as kernel:
+            return frozenset(kernel.slaves(kernel.index(self._bridge)))
+
+    @contextmanager
+    def _kernel(self) -> Iterator[Rtnetlink]:
+        """The kernel, alone with it: the bridge comes with the first container and goes with the last."""
+        os.makedirs(self._run_dir, mode=0o700, exist_ok=True)
+        with locked(f"{self._run_dir}/lock"), Rtnetlink() as kernel:
+            yield kernel
+
+
+def _link(id: str) -> str:
+    return f"mine{id[:8]}"[-15:]
 
 
 @hookimpl
 def cmanager_networks() -> list[Provider]:
     """One provider, `mine`."""
-    return [Provider("mine", lambda context, options: MineNetwork(options), options=Options)]
+    return [Provider("mine", lambda context, options: MineNetwork(context.run_dir, options), options=Options)]
