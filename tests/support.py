@@ -27,6 +27,12 @@ _MACHINE = os.readlink("/proc/self/ns/mnt")
 _OURS = re.compile(r"/cmanager|/[0-9a-f]{64}")
 
 
+#: What a session has for itself in its namespaces, and what the whole machine shares.
+OWN_KINDS = frozenset({"mounts", "links", "tables", "settings"})
+SHARED_KINDS = frozenset({"cgroups", "namespaces", "processes"})
+EVERY_KIND = OWN_KINDS | SHARED_KINDS
+
+
 @frozen
 class Snapshot:
     """What of this machine a container manager could leave behind, each kind as a set of lines."""
@@ -54,11 +60,12 @@ class Snapshot:
             settings=frozenset({_read("/proc/sys/net/ipv4/ip_forward")}),
         )
 
-    def beyond(self, before: Snapshot) -> dict[str, list[str]]:
+    def beyond(self, before: Snapshot, kinds: frozenset[str] = EVERY_KIND) -> dict[str, list[str]]:
         """What is here and was not before, and the reverse, by kind; settings only where one was changed for good."""
         now, then = asdict(self, recurse=False), asdict(before, recurse=False)
-        found = {kind: sorted(now[kind] - then[kind]) for kind in now}
-        found |= {f"{kind} lost": sorted(then[kind] - now[kind]) for kind in ("mounts", "links", "namespaces")}
+        found = {kind: sorted(now[kind] - then[kind]) for kind in sorted(kinds)}
+        both = ("mounts", "links", "namespaces")
+        found |= {f"{kind} lost": sorted(then[kind] - now[kind]) for kind in both if kind in kinds}
         return {kind: lines for kind, lines in found.items() if lines}
 
 

@@ -15,6 +15,7 @@ from cmanager.cli.plugin import KINDS
 
 from .. import installed, tutorial
 from ..support import CHECKOUT, Cli
+from ..turns import held
 
 pytestmark = pytest.mark.root
 
@@ -30,12 +31,14 @@ def registry(request: pytest.FixtureRequest) -> Path:
 def build(mirrors: int, *names: str) -> None:
     """Build images in the network that has the package mirrors, given as a descriptor."""
     path = f"{CHECKOUT}:{CHECKOUT}/plugins"
-    subprocess.run(
-        ["nsenter", f"--net=/proc/self/fd/{mirrors}", sys.executable, "-m", "cmanager", "registry", "build", *names],
-        check=True,
-        pass_fds=[mirrors],
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    program = ["nsenter", f"--net=/proc/self/fd/{mirrors}", sys.executable, "-m", "cmanager"]
+    with held("registry"):
+        subprocess.run(
+            [*program, "registry", "build", *names],
+            check=True,
+            pass_fds=[mirrors],
+            env={**os.environ, "PYTHONPATH": path},
+        )
 
 
 @pytest.fixture(scope="session")
