@@ -13,7 +13,7 @@ from .image import Images, Import, Push, Registry
 from .limiter import Limiter
 from .network import Assign, Network, Publish
 from .runtime import Exec, Runtime
-from .storage import Commit, Storage, Volumes
+from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
 API = 1
@@ -32,7 +32,9 @@ __all__ = [
     "API",
     "SEAMS",
     "Assign",
+    "AttachVolumes",
     "Commit",
+    "DriveVolumes",
     "Exec",
     "Images",
     "Import",
