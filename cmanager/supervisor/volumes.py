@@ -141,6 +141,8 @@ def _fill_inside(volume: Volume, root: int, path: str, first: int, run_root: str
     except OSError as error:
         with suppress(OSError):
             os.rmdir(staged.staging)
+        if error.errno == errno.EROFS:
+            return  # a volume to which nobody can write stays as it is
         said = f"fill volume {volume.name}, which volume-nocopy leaves empty, from the image's"
         raise HostError.of(said, path, error) from None
 

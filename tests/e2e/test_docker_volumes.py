@@ -215,8 +215,12 @@ def test_anonymous_ones_go_with_their_container(cli: Cli, shelf: Shelf) -> None:
     assert list((shelf.place / "volumes").iterdir()) == []
 
 
+SLOW_PLACES = ("specs/shelf/shelf.spec", "sockets/shelf/shelf.sock")
+
+
 @pytest.mark.parametrize(
-    "place", ["specs/shelf.spec", "specs/shelf.json", "specs/shelf/shelf.spec", "sockets/shelf/shelf.sock"]
+    "place",
+    ["specs/shelf.spec", "specs/shelf.json", *(pytest.param(place, marks=pytest.mark.slow) for place in SLOW_PLACES)],
 )
 def test_a_plugin_is_found_where_docker_finds_it(cli: Cli, shelf: Shelf, place: str) -> None:
     at = shelf.place / place
@@ -281,8 +285,19 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("method", ["Create", "Mount"])
+@pytest.mark.parametrize(
+    ("method", "fault"),
+    [
+        ("Mount", "hang"),
+        ("Create", "the disk is full"),
+        *(
+            pytest.param(method, fault, marks=pytest.mark.slow)
+            for method in ("Create", "Mount")
+            for fault in FAULTS
+            if (method, fault) not in (("Mount", "hang"), ("Create", "the disk is full"))
+        ),
+    ],
+)
 def test_a_plugin_that_fails_a_start_is_one_line_and_nothing_is_left(
     cli: Cli, shelf: Shelf, method: str, fault: str
 ) -> None:
@@ -312,6 +327,21 @@ def test_a_plugin_that_is_away_stops_nobody_who_does_not_need_it(cli: Cli, shelf
     assert "plain" in done.stdout
     assert "warning: volume data stays: no docker volume plugin 'shelf'" in done.stderr
     assert cli.ok("volume", "ls", "-q") == "data"
+
+
+def test_a_container_can_be_removed_when_its_plugin_is_away(cli: Cli, shelf: Shelf) -> None:
+    options = ("-v", "/data", "--volume-driver", "docker:shelf")
+    cli.ok("run", "--name", "over", *options, "busybox", "true")
+    cli.ok("wait", "over")
+    wait_until(lambda: shelf.mounted == [], "it has ended")
+    shelf.stop()
+    done = cli("rm", "-v", "over")
+    assert (done.returncode, done.stdout) == (0, "over\n")
+    assert "warning: an anonymous volume of over stays: no docker volume plugin 'shelf'" in done.stderr
+    assert cli.names() == []
+    shelf.start()
+    assert cli.ok("volume", "prune", "-f") != ""
+    assert list((shelf.place / "volumes").iterdir()) == []
 
 
 @pytest.mark.parametrize("fault", ["hang", "busy"])

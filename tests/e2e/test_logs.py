@@ -287,7 +287,15 @@ def test_a_program_gets_every_line_and_has_time_to_end(cli: Cli, tmp_path: Path)
     assert sinks(cli, "shipped")[0]["Dropped"] == {"Lines": 0, "Bytes": 0}
 
 
-@pytest.mark.parametrize("script", ["exec sleep 4711", "exec <&-; sleep 4711", "exit 3", "head -c 99; exit 0"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exec sleep 4711",
+        "exit 3",
+        pytest.param("exec <&-; sleep 4711", marks=pytest.mark.slow),
+        pytest.param("head -c 99; exit 0", marks=pytest.mark.slow),
+    ],
+)
 def test_a_program_that_does_not_read_stops_nobody_and_is_counted(cli: Cli, tmp_path: Path, script: str) -> None:
     options = program(tmp_path, script)
     command = "yes 0123456789abcdef0123456789abcdef | head -n 60000; exit 4"
@@ -309,6 +317,16 @@ def test_a_program_that_ends_is_started_again_and_gets_what_waits(cli: Cli, tmp_
             lambda word=word: (tmp_path / "got").exists() and word in (tmp_path / "got").read_text(), "it got it"
         )
     cli.ok("rm", "-f", "short")
+
+
+def test_a_program_stays_through_the_restarts_of_a_policy(cli: Cli, tmp_path: Path) -> None:
+    options = program(tmp_path, "echo begun >> starts; cat > got")
+    cli.ok(
+        "run", "-d", "--name", "again", "--restart", "on-failure:2", *options, "busybox", "sh", "-c", "echo x; exit 3"
+    )
+    assert cli.ok("wait", "again") == "3"
+    wait_until(lambda: (tmp_path / "got").read_text().count('"log":"x') == 3, "it got every life's line")
+    assert (tmp_path / "starts").read_text() == "begun\n"
 
 
 def test_nothing_of_a_program_outlives_its_supervisor(cli: Cli, tmp_path: Path) -> None:

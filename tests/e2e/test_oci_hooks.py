@@ -79,7 +79,9 @@ def test_a_hook_of_the_containers_own_runs_inside(hooks: Hooks, runtime: str) ->
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("stage", ["prestart", "createRuntime", "createContainer"])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("prestart", marks=pytest.mark.slow), "createRuntime", "createContainer"]
+)
 def test_one_that_fails_is_125_and_names_stage_and_program(hooks: Hooks, runtime: str, stage: str) -> None:
     program = hooks.add("echo no room >&2; exit 3", stage)
     done = hooks.cli("run", "--rm", "--runtime", runtime, "--network", "none", "busybox", "true")

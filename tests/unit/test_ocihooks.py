@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cmanager.errors import CmanagerError
+from cmanager_oci.hooks import named
 from cmanager_ocihooks.directories import hooks
 
 ALWAYS = {"always": True}
@@ -157,3 +158,27 @@ def test_what_strangers_may_change_is_not_run(tmp_path: Path) -> None:
     path.chmod(0o666)
     with pytest.raises(CmanagerError, match=r"hook\.json are not trusted"):
         hooks(spec(), {"directories": [f"{tmp_path}/hooks.d"]})
+
+
+BOTH = {
+    "prestart": [{"path": "/a"}],
+    "createRuntime": [{"path": "/b"}, {"path": "/c"}],
+    "startContainer": [{"path": "/d"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "verb", "said"),
+    [
+        ("error running hook #1: exit status 3", "create", "(createRuntime hook /c)"),
+        ("error running hook #0: exit status 3", "create", "(prestart hook /a or createRuntime hook /b)"),
+        ("error running createRuntime hook #0: exit status 3", "create", "(createRuntime hook /b)"),
+        ("error running startContainer hook #0: exit status 3", "start", "(startContainer hook /d)"),
+        ("error running hook #7: exit status 3", "create", "#7: exit status 3"),
+        ("error executing hook `/e` (exit code: 3)", "create", "(exit code: 3)"),
+    ],
+)
+def test_a_program_that_tells_a_hooks_number_alone_is_understood(text: str, verb: str, said: str) -> None:
+    found = str(named(CmanagerError(text), verb, BOTH))
+    assert found.startswith(text)
+    assert found.endswith(said)
