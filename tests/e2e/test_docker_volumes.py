@@ -64,6 +64,12 @@ class Shelf:
         ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def image(machine: Cli) -> None:
+    """Whoever comes first does not pull it, so that what a command says is about what went wrong."""
+    machine.ok("pull", "busybox")
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Shelf]:
     found = Shelf(tmp_path)
