@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -105,7 +106,6 @@ def reach(server: str, client: str, address: str, port: int = 0, via: tuple[str,
     """
     with netns.entered(server or _HERE):
         listener = socket.create_server((address, port))
-    listener.settimeout(20)
     seen: list[str] = []
 
     def answer() -> None:
@@ -123,11 +123,14 @@ def reach(server: str, client: str, address: str, port: int = 0, via: tuple[str,
         asking = os.fork()
         if asking == 0:
             _end(ask)
-        try:
+        gone = os.pidfd_open(asking)
+        waiting: list[int] = [listener.fileno(), gone]
+        if listener.fileno() in select.select(waiting, [], [])[0]:
             answer()
-        finally:
-            _, status = os.waitpid(asking, 0)
-    assert status == 0, f"the connection to {address} gave nothing"
+        os.close(gone)
+        _, status = os.waitpid(asking, 0)
+    assert status == 0, f"port {target[1]} of {target[0]} could not be reached"
+    assert seen, f"what answered at port {target[1]} of {target[0]} was somebody else"
     return seen[0]
 
 
