@@ -80,6 +80,7 @@ class Plan:
     domainname: str
     cgroup: str
     hooks: dict[str, tuple[Hook, ...]]
+    annotations: dict[str, str]
     program: Program
     init: bool
 
@@ -135,6 +136,7 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         domainname=config.get("domainname", ""),
         cgroup=linux.get("cgroupsPath", ""),
         hooks=_hooks(config.get("hooks", {})),
+        annotations=config.get("annotations", {}),
         program=_program(process, linux.get("seccomp"), compile_filter),
         init=config.get("annotations", {}).get(bundles.INIT_ANNOTATION) == "true",
     )
