@@ -134,6 +134,14 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")  # of pytest-xdist
 
 
+@pytest.fixture
+def unchanged() -> Iterator[None]:
+    """The machine is as it was, for a single test that promises it; it has the machine alone."""
+    before = Snapshot.take()
+    yield
+    assert Snapshot.take().beyond(before) == {}
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     return Path(__file__).parent.parent

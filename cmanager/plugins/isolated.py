@@ -157,7 +157,7 @@ class Isolated:
         if "error" in answer:
             raise retold(answer["error"])
         if "fault" in answer:
-            raise PluginError(f"{self._what} failed {doing}: {answer['fault']}{self._log.where()}")
+            raise PluginError(f"{self._what} failed {doing}: {answer['fault']}{self._log.where(quoted=False)}")
         return answer
 
     def _wait(
