@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .commit import CommitSuite
-    from .extend import ImportSuite, PushSuite
+    from .extend import ImportSuite, PushSuite, RegistrySuite
     from .images import ImagesSuite
     from .limiter import LimiterSuite
     from .network import AssignSuite, NetworkSuite
@@ -36,6 +36,7 @@ WHERE = {
     "NetworkSuite": "network",
     "PublishSuite": "ports",
     "PushSuite": "extend",
+    "RegistrySuite": "extend",
     "RuntimeSuite": "runtime",
     "StorageSuite": "storage",
     "Suite": "suite",
@@ -51,6 +52,7 @@ __all__ = [
     "NetworkSuite",
     "PublishSuite",
     "PushSuite",
+    "RegistrySuite",
     "RuntimeSuite",
     "StorageSuite",
     "Suite",

@@ -23,20 +23,22 @@ def title(suite: type[Suite]) -> str:
     """Seam, provider and version: "network mine 1.0 (cmanager-mine), api 1"."""
     if not suite.provider:
         return f"{suite.seam} provider of {suite.__module__}.{suite.__qualname__}, api {API}"
-    return f"{suite.seam} {suite.provider} {version(suite.seam, suite.provider)}, api {API}"
+    return f"{suite.seam} {suite.provider} {version(suite.seam, suite.provider)}".rstrip() + f", api {API}"
 
 
 @cache
 def version(seam: str, name: str) -> str:
     """The provider's version and distribution; where a plugins.toml names the module, that file and line instead."""
     config = load_config(os.environ.get("CMANAGER_CONFIG"))
+    shipped = load_config(config.files[-1])
     key = f"{seam}.{name}"
-    if key not in config.plugins:
-        for point in entry_points(group="cmanager", name=key):
-            if point.dist:
-                return f"{point.dist.version} ({point.dist.name})"
-    where = config.where(name)
-    return f"{__version__} (cmanager)" if where.startswith(config.files[-1]) else f"({where})"
+    if key in config.plugins:
+        ours = config.plugins[key] == shipped.plugins.get(key)
+        return f"{__version__} (cmanager)" if ours else f"({config.where(name)})"
+    for point in entry_points(group="cmanager", name=key):
+        if point.dist:
+            return f"{point.dist.version} ({point.dist.name})"
+    return ""
 
 
 def contract(item: pytest.Item, suite: type[Suite]) -> str:
