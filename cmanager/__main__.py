@@ -23,7 +23,7 @@ def _seal() -> None:
 
     if os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY or os.geteuid() != 0:
         return
-    from .supervisor import seal
+    from .linux import seal
 
     try:
         seal.execute("cmanager.__main__:main", sys.argv[1:])

@@ -7,6 +7,7 @@ and what to do next. Callers test the class, people read the text, the command l
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class CmanagerError(Exception):
@@ -66,3 +67,17 @@ class CommandError(CmanagerError):
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+def told(error: CmanagerError) -> dict[str, Any]:
+    """An error as plain data, for another process; `retold` makes it one again."""
+    return {"kind": type(error).__name__, "text": str(error)} | vars(error)
+
+
+def retold(data: dict[str, Any]) -> CmanagerError:
+    """The error that `told` told of; of the base class where this process does not know its class."""
+    kind = globals().get(data["kind"])
+    error = CmanagerError.__new__(kind if isinstance(kind, type) and issubclass(kind, CmanagerError) else CmanagerError)
+    Exception.__init__(error, data["text"])
+    vars(error).update({key: value for key, value in data.items() if key in ("errno", "exit_code")})
+    return error

@@ -45,18 +45,20 @@ def cmanager_runtimes() -> list[Provider]:
 
 
 @hookspec
-def cmanager_amend(spec: dict[str, Any]) -> Amendment | None:
+def cmanager_amend(spec: dict[str, Any], options: dict[str, Any]) -> Amendment | None:
     """Add to a container's configuration before it is written.
 
-    spec: a copy of the OCI config.json; changing it has no effect. Return an `Amendment`, or None for nothing to add.
-    Raise a `cmanager.errors.CmanagerError` to refuse the container. Called for plugins listed in `[hooks] amend`.
+    spec: a copy of the OCI config.json; changing it has no effect. options: what stands in `[hooks.NAME]` of
+    plugins.toml, unchecked; an implementation that takes none leaves the argument out. Return an `Amendment`, or None
+    for nothing to add. Raise a `cmanager.errors.CmanagerError` to refuse the container. Called for plugins listed in
+    `[hooks] amend`.
     """
     return None
 
 
 @hookspec
-def cmanager_event(event: Event) -> None:
+def cmanager_event(event: Event, options: dict[str, Any]) -> None:
     """Hear of something that happened. A failure is one warning; the container does not notice.
 
-    Called for plugins listed in `[hooks] event`, in the process where it happened.
+    options: as in `cmanager_amend`. Called for plugins listed in `[hooks] event`, in the process where it happened.
     """

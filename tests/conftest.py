@@ -1,25 +1,46 @@
 """What every test stands on: a host of its own to work in, and a look at what was left behind.
 
 Tests marked `root` run in a network and a mount namespace made for the session, so that bridges, forwarding, nftables
-rules and mounts never reach the machine, nor its own reach the tests; the state directories are temporary. `leaks`
-compares before and after.
+rules and mounts never reach the machine, nor its own reach the tests; the state directories are temporary. What was
+there before and after is compared: in those namespaces by `leaks`, on the machine when the last worker has ended.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from cmanager.linux import syscalls, userns
 
-from .support import Snapshot
+from . import turns
+from .support import OWN_KINDS, SHARED_KINDS, Snapshot
 
 #: The kit, which a checkout is not installed for; loaded once, also where it is.
 pytest_plugins = ["cmanager.testing.plugin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not _is_worker(config):
+        os.environ[turns.VARIABLE] = tempfile.mkdtemp(prefix="cmanager-tests-")  # its workers inherit it
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not _is_worker(config):
+        shutil.rmtree(os.environ.pop(turns.VARIABLE))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test runs beside those of other workers, unless it says that it must not."""
+    with turns.shared(), turns.alone() if item.get_closest_marker("alone") else nullcontext():
+        return (yield)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,10 +48,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    if os.geteuid() == 0:
-        return
     for item in items:
-        if item.get_closest_marker("root"):
+        if "unchanged" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.alone)
+        if os.geteuid() != 0 and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root: run it with sudo"))
 
 
@@ -68,32 +89,48 @@ def own_network(outside: int) -> Iterator[None]:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # The first `ip netns add` makes its directory a mount (ip-netns(8)), which stays: not something to be found later.
     for verb in ("add", "delete"):
-        subprocess.run(["ip", "netns", verb, "cmanager-tests"], check=True)
+        subprocess.run(["ip", "netns", verb, f"cmanager-tests-{os.getpid()}"], check=True)
     yield
     syscalls.setns(outside, syscalls.CLONE_NEWNET)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def leaks(own_network: None) -> Iterator[None]:
-    """Nothing the session made is left: mounts, links, cgroups, namespaces, nftables, processes."""
+    """Nothing the session made in its namespaces is left: mounts, links, nftables."""
     if os.geteuid() != 0:
         yield
         return
     before = Snapshot.take()
     yield
+    assert Snapshot.take().beyond(before, OWN_KINDS) == {}
+
+
+_BEFORE = pytest.StashKey[Snapshot]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if os.geteuid() == 0 and not _is_worker(session.config):
+        session.stash[_BEFORE] = Snapshot.take()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Nothing that the session, or any of its workers, made on the machine is left: cgroups, namespaces, processes."""
+    if _BEFORE not in session.stash:
+        return
+    before = session.stash[_BEFORE]
     for path in Snapshot.take().cgroups - before.cgroups:
         # The limiter keeps its empty parent on purpose; here it would be a trace of the tests.
         if os.path.basename(path).startswith("cmanager"):
             os.rmdir(path)
-    assert Snapshot.take().beyond(before) == {}
+    left = Snapshot.take().beyond(before, SHARED_KINDS)
+    if left:
+        session.config.get_terminal_writer().line(f"left on the machine: {left}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.fixture
-def unchanged() -> Iterator[None]:
-    """The same for a single test that promises it."""
-    before = Snapshot.take()
-    yield
-    assert Snapshot.take().beyond(before) == {}
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")  # of pytest-xdist
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,12 @@ _MACHINE = os.readlink("/proc/self/ns/mnt")
 _OURS = re.compile(r"/cmanager|/[0-9a-f]{64}")
 
 
+#: What a session has for itself in its namespaces, and what the whole machine shares.
+OWN_KINDS = frozenset({"mounts", "links", "tables", "settings"})
+SHARED_KINDS = frozenset({"cgroups", "namespaces", "processes"})
+EVERY_KIND = OWN_KINDS | SHARED_KINDS
+
+
 @frozen
 class Snapshot:
     """What of this machine a container manager could leave behind, each kind as a set of lines."""
@@ -54,28 +60,35 @@ class Snapshot:
             settings=frozenset({_read("/proc/sys/net/ipv4/ip_forward")}),
         )
 
-    def beyond(self, before: Snapshot) -> dict[str, list[str]]:
+    def beyond(self, before: Snapshot, kinds: frozenset[str] = EVERY_KIND) -> dict[str, list[str]]:
         """What is here and was not before, and the reverse, by kind; settings only where one was changed for good."""
         now, then = asdict(self, recurse=False), asdict(before, recurse=False)
-        found = {kind: sorted(now[kind] - then[kind]) for kind in now}
-        found |= {f"{kind} lost": sorted(then[kind] - now[kind]) for kind in ("mounts", "links", "namespaces")}
+        found = {kind: sorted(now[kind] - then[kind]) for kind in sorted(kinds)}
+        both = ("mounts", "links", "namespaces")
+        found |= {f"{kind} lost": sorted(then[kind] - now[kind]) for kind in both if kind in kinds}
         return {kind: lines for kind, lines in found.items() if lines}
 
 
 class Cli:
     """`cmanager` on state directories of its own.
 
-    root, run_root: the directories; config: a plugins.toml to lay over the shipped one.
+    root, run_root: the directories; config: a plugins.toml to lay over the shipped one; command: an installed one that
+    has nothing of the checkout, instead of the one under test.
     """
 
-    def __init__(self, root: Path, run_root: Path, config: Path | None = None) -> None:
-        self.root, self.run_root, self.config = root, run_root, config
+    def __init__(
+        self, root: Path, run_root: Path, config: Path | None = None, command: tuple[str, ...] | None = None
+    ) -> None:
+        self.root, self.run_root, self.config, self.command = root, run_root, config, command or COMMAND
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead a command to this directory, and to the code under test."""
         variables = {**os.environ, "CMANAGER_ROOT": str(self.root), "CMANAGER_RUN_ROOT": str(self.run_root)}
-        variables["PYTHONPATH"] = f"{CHECKOUT}:{CHECKOUT}/plugins:{variables.get('PYTHONPATH', '')}".rstrip(":")
+        if self.command is COMMAND:
+            variables["PYTHONPATH"] = f"{CHECKOUT}:{CHECKOUT}/plugins:{variables.get('PYTHONPATH', '')}".rstrip(":")
+        else:
+            variables.pop("PYTHONPATH", None)
         if self.config:
             variables["CMANAGER_CONFIG"] = str(self.config)
         return variables
@@ -87,7 +100,7 @@ class Cli:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         environment = self.environment | extra.pop("env", {})
         done = subprocess.run(
-            [*COMMAND, *arguments], input=data, capture_output=True, timeout=timeout, env=environment, **extra
+            [*self.command, *arguments], input=data, capture_output=True, timeout=timeout, env=environment, **extra
         )
         return subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
@@ -102,7 +115,7 @@ class Cli:
     def start(self, *arguments: str, **extra: Any) -> subprocess.Popen[bytes]:
         """Run one command and leave it running; the caller ends it."""
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | extra
-        return subprocess.Popen([*COMMAND, *arguments], env=self.environment, **streams)
+        return subprocess.Popen([*self.command, *arguments], env=self.environment, **streams)
 
     def inspect(self, name: str) -> dict[str, Any]:
         """`inspect` of one container or image."""

@@ -76,7 +76,9 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
         else:
             image = engine.image_of(container)
             where = {volume.name: volume.mountpoint for volume in engine.volumes.of(container)}
-            described = describe.container(container, image.config if image else None, where)
+            described = describe.container(
+                container, image.config if image else None, where, engine.orphaned(container)
+            )
             if size:
                 sizes = engine.size(container)
                 described |= {"SizeRw": sizes.writable, "SizeRootFs": sizes.virtual}
@@ -89,11 +91,12 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
         if kind == "image":
             raise NotFoundError(name)
         try:
-            return describe.volume(engine.volumes.inspect(name))
+            volume = engine.volumes.inspect(name)
         except (InvalidError, NotFoundError):
             if kind == "volume":
                 raise NotFoundError(name) from None
-        return _pod(engine, name)
+            return _pod(engine, name)
+        return describe.volume(volume, engine.volumes.status(volume))
     names = [e.reference for e in engine.image_entries() if e.reference and e.image.digest == image.digest]
     return describe.image(image, names)
 

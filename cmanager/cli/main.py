@@ -54,7 +54,7 @@ COMMANDS = {
     "container": "the same commands under longer names, and prune",
     "image": "the same for images",
     "registry": "build and list the images of the local registry directory",
-    "plugin": "list plugins and whether they work",
+    "plugin": "list plugins and whether they work, begin a new one",
     "completion": "print a script that completes commands, options and names",
     "explain": "show what a command would do, step by step, and change nothing",
     "system": "how much of the disk is taken, and how to have it back",

@@ -114,4 +114,5 @@ def _listed(engine: Engine, container: Container, measured: bool, namespaces: bo
         engine.size(container) if measured else None,
         (init.namespaces() if init else {}) if namespaces else None,
         pod,
+        engine.orphaned(container),
     )

@@ -34,7 +34,6 @@ REASONS = {
     "--oom-kill-disable": "give --oom-score-adj",
     "--storage-opt": "options of storage stand in plugins.toml",
     "--use-api-socket": "there is no daemon",
-    "--volume-driver": "give --mount type=volume,volume-driver=NAME",
     **dict.fromkeys(("--uidmap", "--gidmap", "--subuidname", "--subgidname"), _IDS),
     **dict.fromkeys(("--arch", "--os", "--variant"), "give --platform"),
     **dict.fromkeys(("--authfile", "--tls-verify", "--decryption-key"), _IMAGES),

@@ -129,6 +129,8 @@ def table(plugins: Plugins) -> list[Ability]:
     """What each known runtime can do on this host; one that does not work says why."""
     found = []
     for name in plugins.names("runtime"):
+        plugins.begin("runtime", name)
+    for name in plugins.names("runtime"):
         try:
             runtime = plugins.get("runtime", name)
             found.append(Ability(name, runtime.features(), isinstance(runtime, Exec)))

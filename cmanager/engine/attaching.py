@@ -39,6 +39,7 @@ class Attaching:
     ) -> Session | None:
         """See `Engine.exec`."""
         container = self._engine.inspect(word)
+        self._engine.need_plugins(container, "runtime")
         runtime = self._engine.plugins.get("runtime", container.providers.runtime)
         execution.check(request)
         if container.status.state != "running" or container.status.init is None:

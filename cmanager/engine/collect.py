@@ -15,6 +15,7 @@ from ..linux import files, netns
 from ..model.names import ID
 from ..plugins import Plugins
 from ..state import Store
+from ..supervisor import attachments, rootfs
 from .reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods) 
 
     Grows with the number of containers and of stored layers. Never touches what a command is at work on.
     """
+    storage = rootfs.store(plugins, plugins.default("storage"))
     before = set(store.ids())
     for container in store.all():
         reconciler.settled(container)
@@ -51,9 +53,9 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods) 
             if not left:
                 store.remove(id)
                 done.add(id)
+    problems += attachments.collect(plugins, store)
     store.sweep()
     images = plugins.get("image", plugins.default("image"))
-    storage = plugins.get("storage", plugins.default("storage"))
     used = frozenset(container.image_digest for container in store.all())
     freed = images.collect(used)
     layers = set()
@@ -82,7 +84,7 @@ def undo_all(store: Store, plugins: Plugins, id: str) -> list[str]:
         ),
         ("network namespace", lambda: netns.unpin(paths.netns(id))),
         ("user namespace", lambda: netns.unpin(paths.userns(id))),
-        ("storage", lambda: plugins.get("storage", plugins.default("storage")).remove(id)),
+        ("storage", lambda: rootfs.store(plugins, plugins.default("storage")).remove(id)),
         ("waiters", lambda: files.remove_tree(paths.waiters(id))),
     )
     for what, undo in undos:

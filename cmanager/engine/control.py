@@ -149,8 +149,14 @@ class Control:
     def _signal(self, container: Container, number: int) -> None:
         if container.status.init:
             self._announcer.container("kill", container, signal=str(number))
-            runtime = self._plugins.get("runtime", container.providers.runtime)
-            runtime.kill(container.id, container.status.init, number)
+            try:
+                runtime = self._plugins.get("runtime", container.providers.runtime)
+                runtime.kill(container.id, container.status.init, number)
+            except CmanagerError:
+                # A runtime that is gone, or does not work, must not keep a container from being ended.
+                if number != _SIGKILL and self._plugins.there("runtime", container.providers.runtime):
+                    raise
+                container.status.init.send(number)
 
     def _thaw(self, container: Container) -> None:
         """What is frozen neither hears a signal nor, on cgroup v1, dies of one."""

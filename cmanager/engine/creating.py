@@ -17,6 +17,7 @@ from ..model.image import Image, Progress, PullEvent, Reference
 from ..model.names import check_name, new_id, new_name
 from ..oci import health, signals, spec
 from ..seams import Exec
+from ..supervisor import rootfs
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
 from . import abilities, addresses, checks, ports, userns
@@ -46,7 +47,7 @@ class Creating:
         """The table that `create` runs. pod: what makes the pod that the container is to be in."""
         providers = self.providers(request)
         images = self._engine.plugins.get("image", providers.image)
-        storage = self._engine.plugins.get("storage", providers.storage)
+        storage = rootfs.store(self._engine.plugins, providers.storage)
         id = new_id()
         return [
             Step(
@@ -96,7 +97,7 @@ class Creating:
             self._engine.plugins.get("network", network)
         filled = attrs.evolve(request, runtime=providers.runtime, network=network)
         filled = self._engine.volumes.inherit(filled, self._engine.inspect)
-        self._engine.volumes.check(filled, providers.storage)
+        filled = self._engine.volumes.check(filled, providers.storage)
         ports.check(self._engine.plugins, filled)
         addresses.check(self._engine.plugins, filled, now=starting)
         if filled.health.test and filled.health.test[0] != "NONE" and not isinstance(runtime, Exec):
@@ -113,13 +114,16 @@ class Creating:
         if not network or network.startswith(("container:", "ns:")):
             features = self._engine.plugins.get("runtime", runtime).features()
             network = abilities.network(features, self._engine.plugins.default("network"))
-        return Providers(
-            image=self._engine.plugins.default("image"),
-            storage=self._engine.plugins.default("storage"),
+        plugins = self._engine.plugins
+        chosen = Providers(
+            image=plugins.default("image"),
+            storage=plugins.default("storage"),
             network=network,
-            limiter=self._engine.plugins.default("limiter"),
+            limiter=plugins.default("limiter"),
             runtime=runtime,
         )
+        versions = {seam: plugins.version(seam, name) for seam, name in chosen.named().items()}
+        return attrs.evolve(chosen, versions={seam: version for seam, version in versions.items() if version})
 
     def pull(self, images: Any, name: str, progress: Progress) -> Image:
         """Fetch an image, and tell of it."""

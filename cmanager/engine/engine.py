@@ -10,7 +10,7 @@ from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedErr
 from ..model.container import Container, ExecRequest, RunRequest
 from ..model.image import Image, ImageEntry, Progress, Reference
 from ..plugins import Plugins, load_config
-from ..seams import Push
+from ..seams import SEAMS, Push
 from ..state import Paths, Store
 from ..state.journal import Entry, Journal
 from ..supervisor import attach, steps
@@ -55,7 +55,7 @@ class Engine:
     ) -> None:
         self.paths = Paths(os.path.abspath(root), os.path.abspath(run_root))
         self._config = os.path.abspath(config) if config else ""
-        self.plugins = Plugins(load_config(self._config or None), self.paths.root, self.paths.run_root)
+        self.plugins = Plugins(load_config(self._config or None), self.paths.root, self.paths.run_root, warn)
         self.store = Store(self.paths)
         self._observe = observe
         self._journal = Journal(self.paths.events)
@@ -125,6 +125,7 @@ class Engine:
             settled = self._reconciler.settle_locked(self.store.load(id))
             if settled is None:
                 raise NotFoundError(f"no such container: {word}")
+            self.need_plugins(settled, *SEAMS)
             if settled.status.state == "paused":
                 raise ConflictError(f"container {word} is paused, unpause it")
             if settled.status.active:
@@ -165,7 +166,11 @@ class Engine:
         return self._control.stop(word, timeout)
 
     def restart(self, word: str, timeout: float | None = None) -> None:
-        """`stop` and `start` in one; a container that does not run is started."""
+        """`stop` and `start` in one; a container that does not run is started.
+
+        One that could not be started again, for a plugin of it is not installed, is not stopped either.
+        """
+        self.need_plugins(self.inspect(word), *SEAMS)
         self.stop(word, timeout)
         container = self.inspect(word)
         if container.status.supervisor:
@@ -232,6 +237,20 @@ class Engine:
         if container is None:
             raise NotFoundError(f"no such container: {word}, see `cmanager ps -a`")
         return container
+
+    def orphaned(self, container: Container) -> tuple[str, ...]:
+        """Its plugins that are not installed any more, as "SEAM NAME". It goes on running, and is theirs again once
+        they are."""
+        named = container.providers.named()
+        return tuple(f"{seam} {name}" for seam, name in named.items() if not self.plugins.there(seam, name))
+
+    def need_plugins(self, container: Container, *seams: str) -> None:
+        """Raise NotFoundError, naming what is to be installed, where `orphaned` finds something on these seams."""
+        for seam, name in container.providers.named().items():
+            if seam in seams and not self.plugins.there(seam, name):
+                version = container.providers.versions.get(seam, "")
+                missing = f"{seam} plugin {name!r}" + (f", which was in {version}" if version else "")
+                raise NotFoundError(f"container {container.name} needs {missing}: install it again")
 
     def inspect_locked(self, id: str) -> Container:
         """The same for a caller that holds the container's lock."""

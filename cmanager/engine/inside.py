@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 
 from attrs import frozen
 
-from .. import errors
-from ..errors import CmanagerError, ConflictError, HostError, InvalidError
+from ..errors import CmanagerError, ConflictError, HostError, InvalidError, retold, told
 from ..linux import inroot, mounts, syscalls, userns
 from ..linux.mounts import Mount
 from ..linux.process import Process
@@ -174,10 +173,9 @@ class Child:
         if not answer:
             raise CmanagerError("the process that had the container's files was killed, see the kernel log")
         report: dict[str, Any] = json.loads(answer)
-        if "error" not in report:
-            return report
-        kind = getattr(errors, report["kind"], CmanagerError)
-        raise (CmanagerError if kind is HostError else kind)(report["error"])
+        if "error" in report:
+            raise retold(report["error"])
+        return report
 
     def end(self) -> None:
         """Kill it if it is still there."""
@@ -200,11 +198,11 @@ def _work(find: Callable[[], Root], action: Callable[[Root], dict[str, Any]], re
                 _take_ids(root.user_map[0])
             answer = action(root)
         except CmanagerError as error:
-            answer = {"error": str(error), "kind": type(error).__name__}
+            answer = {"error": told(error)}
         except KeyboardInterrupt:
-            answer = {"error": "interrupted", "kind": "CmanagerError"}
+            answer = {"error": told(CmanagerError("interrupted"))}
         except BaseException as error:
-            answer = {"error": f"{type(error).__name__}: {error}", "kind": "CmanagerError"}
+            answer = {"error": told(CmanagerError(f"{type(error).__name__}: {error}"))}
         with os.fdopen(report, "w") as file:
             json.dump(answer, file)
     finally:

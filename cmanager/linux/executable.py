@@ -28,6 +28,12 @@ class Identity:
     cwd: str = "/"
     path: str = ""
 
+    def assume(self) -> None:
+        """Let the calling process be it, groups first, while it still may set them (credentials(7)). Raises OSError."""
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+
 
 def check(root: str, given: Iterable[Mount], name: str, who: Identity) -> None:
     """Return when execve(2) of `name` would work in the root file system at `root`, by the rules of execvp(3).
@@ -70,9 +76,7 @@ def _look(root: str, given: Iterable[Mount], name: str, who: Identity, report: i
         os.fchdir(top)
         os.chroot(".")
         doing = f"change directory to {who.cwd}"
-        os.setgroups(who.groups)
-        os.setresgid(who.gid, who.gid, who.gid)
-        os.setresuid(who.uid, who.uid, who.uid)
+        who.assume()
         os.chdir(who.cwd)
         os.write(report, _verdict(name, who.path, descriptors).encode())
     except OSError as error:

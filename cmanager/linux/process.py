@@ -34,6 +34,11 @@ def reap(pid: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+def single_threaded() -> bool:
+    """Whether this process may be forked and go on in the child: locks of other threads would stay locked there."""
+    return len(os.listdir("/proc/self/task")) == 1
+
+
 def children(pid: int) -> list[int]:
     """Children of a single-threaded process, zombies and adopted ones too, the oldest first; none when it is gone."""
     try:

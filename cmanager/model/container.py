@@ -93,13 +93,21 @@ class Health:
 
 @frozen
 class Providers:
-    """The provider on each seam, by name; a container keeps them for its life."""
+    """The provider on each seam, by name; a container keeps them for its life.
+
+    versions: "NAME VERSION" by seam, of the distributions of those that did not come with cmanager, as they were then.
+    """
 
     image: str
     storage: str
     network: str
     limiter: str
     runtime: str
+    versions: dict[str, str] = field(factory=dict)
+
+    def named(self) -> dict[str, str]:
+        """The names by seam."""
+        return {name: getattr(self, name) for name in ("image", "storage", "network", "limiter", "runtime")}
 
 
 @frozen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from .codec import Fd
+
 
 @frozen
 class Bundle:
@@ -26,10 +28,15 @@ class Stdio:
     more, before `create` (or `exec`) returns (OCI runtimes' --console-socket); -1 otherwise.
     """
 
-    stdin: int = -1
-    stdout: int = -1
-    stderr: int = -1
-    console: int = -1
+    stdin: Fd = -1
+    stdout: Fd = -1
+    stderr: Fd = -1
+    console: Fd = -1
+
+    @property
+    def streams(self) -> tuple[Fd, Fd, Fd]:
+        """stdin, stdout and stderr."""
+        return self.stdin, self.stdout, self.stderr
 
 
 #: What `Features.options` may hold; see `cmanager.seams.Runtime.features`.

@@ -1,6 +1,6 @@
 """Finding, checking and loading plugins. Nothing is imported that the command at hand does not need."""
 
 from .config import Config, load_config
-from .loader import PluginRow, Plugins
+from .plugins import PluginRow, Plugins
 
 __all__ = ["Config", "PluginRow", "Plugins", "load_config"]

@@ -12,11 +12,17 @@ import tomli
 from attrs import field, frozen
 
 from ..errors import InvalidError
+from .policy import Policy
 
 SEAM_NAMES = ("image", "storage", "network", "limiter", "runtime")
 HOOKS = ("amend", "event")
+#: Of the entry points by which installed packages offer plugins.
+GROUP = "cmanager"
 SYSTEM_CONFIG = "/etc/cmanager/plugins.toml"
 _LIMIT = 1 << 20
+#: "off": only plugins that came with cmanager; "strict": every fault of a plugin is an error.
+MODE = "CMANAGER_PLUGINS"
+_MODES = ("", "off", "strict")
 
 
 @frozen
@@ -24,7 +30,9 @@ class Config:
     """The merged configuration.
 
     defaults: provider name per seam; plugins: "SEAM.NAME" to "module [apiN]"; hooks: plugin names per hook kind;
-    options: "SEAM.NAME" to the keys of its table; files: every file that was read, the strongest first.
+    options: "SEAM.NAME" and "hooks.NAME" to the keys of its table; files: every file that was read, the strongest
+    first; policies: by "SEAM.NAME", for those that have one; builtin: modules that came with cmanager; mode: one of
+    those of `MODE`.
     """
 
     defaults: dict[str, str]
@@ -32,6 +40,9 @@ class Config:
     hooks: dict[str, tuple[str, ...]]
     options: dict[str, dict[str, Any]] = field(factory=dict)
     files: tuple[str, ...] = ()
+    policies: dict[str, Policy] = field(factory=dict)
+    builtin: frozenset[str] = frozenset()
+    mode: str = ""
 
     def where(self, key: str) -> str:
         """ "FILE line N" of the strongest file that sets `key`, for messages."""
@@ -55,18 +66,33 @@ def load_config(path: str | None = None) -> Config:
     Raises InvalidError naming file, line and the nearest known key.
     """
     chosen = path or (SYSTEM_CONFIG if os.path.exists(SYSTEM_CONFIG) else None)
-    files = [name for name in (chosen, f"{shipped_directory()}/plugins.toml") if name]
+    shipped = f"{shipped_directory()}/plugins.toml"
+    files = [name for name in (chosen, shipped) if name]
+    mode = os.environ.get(MODE, "")
+    if mode not in _MODES:
+        raise InvalidError(f"{MODE}={mode} in the environment is unknown, it may be {' or '.join(_MODES[1:])}")
     defaults: dict[str, str] = {}
     plugins: dict[str, str] = {}
     hooks: dict[str, tuple[str, ...]] = dict.fromkeys(HOOKS, ())
     options: dict[str, dict[str, Any]] = {}
+    policies: dict[str, Policy] = {}
+    builtin: frozenset[str] = frozenset()
     for name in reversed(files):
         data = _read(name)
         _known(name, data, ("defaults", "plugins", "hooks", *SEAM_NAMES))
         defaults |= _strings(name, data, "defaults", SEAM_NAMES)
         for kind, table in _table(name, data, "plugins", (*SEAM_NAMES, "hooks")).items():
-            plugins |= {f"{kind}.{key}": value for key, value in _strings(name, data["plugins"], kind, table).items()}
-        for kind, value in _table(name, data, "hooks", HOOKS).items():
+            for key, value in table.items():
+                target, policy = _plugin(name, kind, key, value)
+                plugins |= {f"{kind}.{key}": target} if target else {}
+                policies |= {f"{kind}.{key}": policy} if policy else {}
+        if name == shipped:
+            builtin = frozenset(target.partition(" ")[0].partition(":")[0] for target in plugins.values())
+        for kind, value in _table(name, data, "hooks").items():
+            if kind not in HOOKS and isinstance(value, dict):
+                options[f"hooks.{kind}"] = options.get(f"hooks.{kind}", {}) | value
+                continue
+            _known(name, {kind: value}, HOOKS)
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise InvalidError(f"{_at(name, kind)}: {kind} must be a list of plugin names")
             hooks[kind] = tuple(value)
@@ -77,7 +103,24 @@ def load_config(path: str | None = None) -> Config:
                         f"{_at(name, provider)}: options of {provider} stand in a table [{seam}.{provider}]"
                     )
                 options[f"{seam}.{provider}"] = options.get(f"{seam}.{provider}", {}) | table
-    return Config(defaults, plugins, hooks, options, tuple(files))
+    found = Config(defaults, plugins, hooks, options, tuple(files), policies, builtin, mode)
+    _check_hook_options(found)
+    return found
+
+
+def _check_hook_options(config: Config) -> None:
+    """Refuse options of a hook plugin that there is not; entry points are scanned only for one that is not listed."""
+    named = [key for key in config.options if key.startswith("hooks.") and key not in config.plugins]
+    if named:
+        from importlib.metadata import entry_points
+
+        known = {key for key in (*config.plugins, *entry_points(group=GROUP).names) if key.startswith("hooks.")}
+        for key in named:
+            if key not in known:
+                name, names = key.partition(".")[2], {other.partition(".")[2] for other in known}
+                raise InvalidError(
+                    f"{config.where(name)}: options of an unknown hook plugin {name!r}{nearest(name, names)}"
+                )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -101,6 +144,17 @@ def _read(path: str) -> dict[str, Any]:
         return tomli.loads(content.decode())
     except (tomli.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidError(f"{path}: not TOML: {str(error).lower()}") from None
+
+
+def _plugin(path: str, kind: str, name: str, value: Any) -> tuple[str, Policy | None]:
+    """The target of a line under `[plugins]`, "" for the entry point's, and the policy that stands beside it."""
+    if isinstance(value, str):
+        return value, None
+    if not isinstance(value, dict):
+        raise InvalidError(f"{_at(path, name)}: {name} must be a string or a table")
+    from .policy import parse
+
+    return parse(kind, value, lambda key: _at(path, key), nearest)
 
 
 def _table(path: str, data: dict[str, Any], key: str, known: Iterable[str] | None = None) -> dict[str, Any]:

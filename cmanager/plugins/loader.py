@@ -1,42 +1,43 @@
-"""The loader: from a provider's name to a working instance, with every mistake on the way told by name."""
+"""The loader: from a plugin's name to an instance in this process, with every mistake on the way told by name."""
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 import pluggy
+from attrs import frozen
 
 from .. import hookspecs
 from ..errors import CmanagerError, InvalidError, NotFoundError, PluginError
 from ..model.plugin import Amendment, Context, Event, Provider
 from ..seams import API, SEAMS
-from .config import Config, nearest, shipped_directory
+from .calls import attributes, protocols
+from .config import GROUP, Config, nearest, shipped_directory
 
-GROUP = "cmanager"
+#: A member of a family; the rest becomes part of paths.
+_MEMBER = re.compile(r"[\w-]+:[a-zA-Z0-9][\w.-]{0,127}", re.ASCII)
 _TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
 
 
-class PluginRow(NamedTuple):
-    """One line of `cmanager plugin ls`: state is "ok" or "failed", reason says why."""
+@frozen
+class Found:
+    """Where a plugin is. target: "module[:provider] [apiN]"; origin: "NAME VERSION" of its distribution, or a file."""
 
-    seam: str
-    name: str
-    module: str
+    target: str
     origin: str
-    default: bool
-    state: str
-    reason: str
+    installed: bool = False
 
 
-class Plugins:
-    """Providers by seam and name, made once per process and only when asked for.
+class Loader:
+    """Finds plugins by seam and name, and imports them here. Seam "hooks" is that of plugins that take part.
 
     root, run_root: the manager's state roots; providers get directories of their own below them. Nothing is imported
     and no entry point is scanned by the constructor.
@@ -45,83 +46,58 @@ class Plugins:
     def __init__(self, config: Config, root: str, run_root: str) -> None:
         self.config = config
         self._root, self._run_root = root, run_root
-        self._instances: dict[tuple[str, str], Any] = {}
         self._modules: dict[str, pluggy.PluginManager] = {}
-        self._scanned: dict[str, tuple[str, str]] | None = None
+        self._scanned: dict[str, Found] | None = None
 
-    def default(self, seam: str) -> str:
-        """Name of the provider that fills a seam unless the request names another."""
-        try:
-            return self.config.defaults[seam]
-        except KeyError:
-            raise InvalidError(f"{self.config.where('defaults')}: no default for the {seam} seam") from None
+    def known(self) -> dict[str, Found]:
+        """Every plugin there is by "SEAM.NAME", working or not: nothing is imported, entry points are scanned."""
+        listed = {key: Found(target, "plugins.toml") for key, target in self.config.plugins.items()}
+        return dict(sorted((self._entry_points() | listed).items()))
 
     def names(self, seam: str) -> list[str]:
-        """Every known provider of a seam, working or not: nothing is imported, entry points are scanned."""
-        return sorted(
-            key.partition(".")[2] for key in {*self.config.plugins, *self._entry_points()} if key.startswith(f"{seam}.")
-        )
+        """Of all plugins of a seam; "docker:*" stands for every name that begins with "docker:"."""
+        return [key.partition(".")[2] for key in self.known() if key.startswith(f"{seam}.")]
 
-    def get(self, seam: str, name: str) -> Any:
-        """The provider's instance. Raises NotFoundError for an unknown name, PluginError for a broken plugin."""
-        key = (seam, name)
-        if key not in self._instances:
-            self._instances[key] = self._make(seam, name)
-        return self._instances[key]
+    def builtin(self, seam: str, name: str) -> bool:
+        """Whether it came with cmanager."""
+        return self._in_file(seam, name) and self.module(seam, name)[0] in self.config.builtin
 
-    def amend(self, spec: dict[str, Any]) -> list[tuple[str, Amendment]]:
-        """What the plugins listed under `[hooks] amend` want to add, each with the plugin's name.
+    def called(self, seam: str, name: str) -> str:
+        """How messages call it: with the distribution and its version where it was installed as one."""
+        version = self.version(seam, name)
+        return f"{seam} plugin {name!r}" + (f" ({version})" if version else "")
 
-        A plugin that raises fails the container: PluginError names it.
+    def version(self, seam: str, name: str) -> str:
+        """ "NAME VERSION" of the distribution that it was installed with, "" where it is none."""
+        if self._in_file(seam, name):
+            return ""
+        found = self._entry_points().get(self._listed(seam, name))
+        return found.origin if found else ""
+
+    def there(self, seam: str, name: str) -> bool:
+        """Whether the plugin is installed; one that does not load is. Nothing of it is imported."""
+        if not self._in_file(seam, name):
+            return self._listed(seam, name) in self._entry_points()
+        module = self.module(seam, name)[0]
+        return module in self.config.builtin or importlib.util.find_spec(module.partition(".")[0]) is not None
+
+    def check(self, seam: str, name: str) -> None:
+        """Import it and see that it offers what it is there for. Raises PluginError, NotFoundError."""
+        if seam == "hooks":
+            self._load(seam, name)
+        else:
+            self._provider(seam, name)
+
+    def make(self, seam: str, name: str) -> Any:
+        """The provider's instance, or what has the hooks of a "hooks" plugin as methods.
+
+        Raises NotFoundError for an unknown name, PluginError for a broken plugin, InvalidError for its options.
         """
-        found = []
-        for name in self.config.hooks["amend"]:
-            manager = self._load("hooks", name)
-            try:
-                answers = manager.hook.cmanager_amend(spec=spec)
-            except CmanagerError as error:
-                raise PluginError(f"plugin {name!r} refused the container: {error}") from None
-            except Exception as error:
-                raise PluginError(f"plugin {name!r} failed in cmanager_amend: {_why(error)}") from error
-            for answer in answers:
-                if not isinstance(answer, Amendment):
-                    raise PluginError(f"plugin {name!r} returned {type(answer).__name__} from cmanager_amend")
-                found.append((name, answer))
-        return found
-
-    def announce(self, event: Event) -> list[str]:
-        """Tell the plugins listed under `[hooks] event`; returns a warning for each that failed."""
-        warnings = []
-        for name in self.config.hooks["event"]:
-            try:
-                self._load("hooks", name).hook.cmanager_event(event=event)
-            except Exception as error:
-                warnings.append(f"plugin {name!r} failed in cmanager_event: {_why(error)}")
-        return warnings
-
-    def rows(self) -> list[PluginRow]:
-        """Every known provider and hook plugin, loaded (not run) to see whether it works; broken ones say why."""
-        known = {key: (target, "plugins.toml") for key, target in self.config.plugins.items()}
-        for key, (target, origin) in self._entry_points().items():
-            known.setdefault(key, (target, origin))
-        rows = []
-        for key, (target, origin) in sorted(known.items()):
-            seam, _, name = key.partition(".")
-            try:
-                if seam == "hooks":
-                    self._load(seam, name)
-                else:
-                    self._provider(seam, name)
-                state, reason = "ok", ""
-            except CmanagerError as error:
-                state, reason = "failed", str(error)
-            default = self.config.defaults.get(seam) == name or (
-                seam == "hooks" and any(name in names for names in self.config.hooks.values())
-            )
-            rows.append(PluginRow(seam, name, target, origin, default, state, reason))
-        return rows
-
-    def _make(self, seam: str, name: str) -> Any:
+        if seam == "hooks":
+            options = self.config.options.get(f"hooks.{name}", {})
+            return _Hooks(self._load(seam, name), self.called(seam, name), options)
+        if name.endswith("*"):
+            raise NotFoundError(f"no {seam} plugin {name!r}: it stands for a family, give a name instead of the *")
         provider = self._provider(seam, name)
         options = self._options(seam, name, provider.options)
         context = Context(
@@ -136,11 +112,11 @@ class Plugins:
         except CmanagerError:
             raise
         except Exception as error:
-            raise PluginError(f"{seam} plugin {name!r} failed to start: {_why(error)}") from error
-        protocol = SEAMS[seam][1]
-        if not isinstance(instance, protocol):
-            missing = [m for m in dir(protocol) if not m.startswith("_") and not hasattr(instance, m)]
-            raise PluginError(f"{seam} plugin {name!r} lacks {', '.join(missing)} of the {seam} seam")
+            raise PluginError(f"{self.called(seam, name)} failed to start: {why(error)}") from error
+        kinds = SEAMS[seam][1]
+        if not isinstance(instance, kinds):
+            missing = [m for m in dir(kinds[0]) if not m.startswith("_") and not hasattr(instance, m)]
+            raise PluginError(f"{self.called(seam, name)} lacks {', '.join(missing)} of the {seam} seam")
         return instance
 
     def _provider(self, seam: str, name: str) -> Provider:
@@ -149,18 +125,21 @@ class Plugins:
         try:
             answers: list[Any] = [provider for offered in getattr(manager.hook, hook)() for provider in offered]
         except Exception as error:
-            raise PluginError(f"{seam} plugin {name!r} failed in {hook}: {_why(error)}") from error
-        wanted = self._module(seam, name)[1] or name
+            raise PluginError(f"{self.called(seam, name)} failed in {hook}: {why(error)}") from error
+        wanted = self.module(seam, name)[1] or self._listed(seam, name).partition(".")[2]
         found = [p for p in answers if isinstance(p, Provider) and p.name == wanted]
         if len(found) != 1:
             offered = ", ".join(sorted(getattr(p, "name", repr(p)) for p in answers)) or "nothing"
-            raise PluginError(f"{seam} plugin {name!r}: {hook} offers {offered} instead of one provider {wanted!r}")
+            raise PluginError(f"{self.called(seam, name)}: {hook} offers {offered} instead of one provider {wanted!r}")
         if found[0].api != API:
-            raise PluginError(f"{seam} plugin {name!r} is written for api {found[0].api}, this cmanager has api {API}")
+            raise PluginError(
+                f"{self.called(seam, name)} is written for api {found[0].api}, this cmanager has api {API}"
+            )
         return found[0]
 
     def _options(self, seam: str, name: str, kind: type | None) -> Any:
-        given = self.config.options.get(f"{seam}.{name}", {})
+        family = self.config.options.get(self._listed(seam, name), {})
+        given = family | self.config.options.get(f"{seam}.{name}", {})
         known = {f.alias for f in attrs.fields(kind)} if kind else set()
         for key in given:
             if key not in known:
@@ -177,15 +156,15 @@ class Plugins:
 
     def _load(self, seam: str, name: str) -> pluggy.PluginManager:
         """Import the module behind SEAM.NAME into a plugin manager of its own, so that none can harm another."""
-        what = f"{seam} plugin {name!r}"
-        module_name = self._module(seam, name)[0]
+        what = self.called(seam, name)
+        module_name = self.module(seam, name)[0]
         if module_name in self._modules:
             return self._modules[module_name]
         _check_owner(module_name, what)
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:
-            raise PluginError(f"{what} does not load: {_why(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{what} does not load: {why(error)}") from error
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         try:
@@ -198,47 +177,88 @@ class Plugins:
         self._modules[module_name] = manager
         return manager
 
-    def _module(self, seam: str, name: str) -> tuple[str, str]:
-        """Module and provider of a target "MODULE[:PROVIDER] [apiN]"; provider is "" where it has the plugin's name."""
+    def module(self, seam: str, name: str) -> tuple[str, str]:
+        """Module and provider of a target "MODULE[:PROVIDER] [apiN]"; provider is "" where it has the plugin's name.
+
+        Raises PluginError for a target of another form or api, NotFoundError for an unknown plugin.
+        """
         target = self._target(seam, name)
         match = _TARGET.fullmatch(target)
-        what = f"{seam} plugin {name!r}"
         if not match:
             raise PluginError(
-                f"{what}: {target!r} is not of the form 'module [api{API}]' or 'module:provider [api{API}]'"
+                f"{self.called(seam, name)}: {target!r} is not of the form 'module [api{API}]' "
+                f"or 'module:provider [api{API}]'"
             )
         module_name, provider, api = match[1], match[2] or "", int(match[3])
         if api != API:
-            raise PluginError(f"{what} is written for api {api}, this cmanager has api {API}")
+            raise PluginError(f"{self.called(seam, name)} is written for api {api}, this cmanager has api {API}")
         return module_name, provider
 
     def _target(self, seam: str, name: str) -> str:
-        key = f"{seam}.{name}"
+        key = self._listed(seam, name)
         if key in self.config.plugins:
             return self.config.plugins[key]
-        found = self._entry_points()
-        if key in found:
-            return found[key][0]
-        names = [k.partition(".")[2] for k in (*self.config.plugins, *found) if k.startswith(f"{seam}.")]
-        raise NotFoundError(f"no {seam} plugin {name!r}{nearest(name, names)}")
+        if key in self._entry_points():
+            return self._entry_points()[key].target
+        raise NotFoundError(f"no {seam} plugin {name!r}{nearest(name, self.names(seam))}")
 
-    def _entry_points(self) -> dict[str, tuple[str, str]]:
-        """ "SEAM.NAME" to (target, distribution); scanning costs a read per installed distribution, done on a miss."""
+    def _in_file(self, seam: str, name: str) -> bool:
+        return self._listed(seam, name) in self.config.plugins
+
+    def _listed(self, seam: str, name: str) -> str:
+        """The key under which a plugin is listed: its own, or that of the family it belongs to ("SEAM.docker:*")."""
+        keys = [f"{seam}.{name}"]
+        if _MEMBER.fullmatch(name):
+            keys.append(f"{seam}.{name.partition(':')[0]}:*")
+        for key in keys:
+            if key in self.config.plugins:
+                return key
+        return next((key for key in keys if key in self._entry_points()), keys[0])
+
+    def _entry_points(self) -> dict[str, Found]:
+        """Plugins of installed packages; scanning costs a read per installed distribution, done on a miss."""
         if self._scanned is None:
             from importlib.metadata import entry_points
 
             self._scanned = {}
             for point in entry_points(group=GROUP):
                 origin = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
-                if point.name in self._scanned and self._scanned[point.name][0] != point.value:
-                    other = self._scanned[point.name][1]
-                    self._scanned[point.name] = (f"both {other} and {origin} provide it", origin)
+                other = self._scanned.get(point.name)
+                if other and other.target != point.value:
+                    both = f"both {other.origin} and {origin} provide it"
+                    self._scanned[point.name] = Found(both, origin, installed=True)
                     continue
-                self._scanned[point.name] = (point.value, origin)
+                self._scanned[point.name] = Found(point.value, origin, installed=True)
         return self._scanned
 
 
-def _why(error: Exception) -> str:
+class _Hooks:
+    """The hooks of one plugin as methods. what: how messages call it."""
+
+    def __init__(self, manager: pluggy.PluginManager, what: str, options: dict[str, Any]) -> None:
+        self._hook, self._what, self._options = manager.hook, what, options
+
+    def cmanager_amend(self, spec: dict[str, Any]) -> Amendment | None:
+        for answer in self._hook.cmanager_amend(spec=spec, options=copy.deepcopy(self._options)):
+            if not isinstance(answer, Amendment):
+                raise PluginError(f"{self._what} returned {type(answer).__name__} from cmanager_amend")
+            return answer
+        return None
+
+    def cmanager_event(self, event: Event) -> None:
+        self._hook.cmanager_event(event=event, options=copy.deepcopy(self._options))
+
+
+def describe(seam: str, made: Any) -> dict[str, Any]:
+    """Which Protocols a provider satisfies, and the values they ask for."""
+    kinds = {} if seam == "hooks" else protocols(seam)
+    names = [name for name, kind in kinds.items() if isinstance(made, kind)]
+    values = {attribute: getattr(made, attribute) for name in names for attribute in attributes(kinds[name])}
+    return {"names": names, "values": values}
+
+
+def why(error: BaseException) -> str:
+    """A plugin's exception in one line."""
     first = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
@@ -257,7 +277,7 @@ def _check_owner(module_name: str, what: str) -> None:
     try:
         spec = importlib.util.find_spec(module_name)
     except Exception as error:
-        raise PluginError(f"{what} does not load: {_why(error)}") from error
+        raise PluginError(f"{what} does not load: {why(error)}") from error
     if spec is None or not spec.origin or not os.path.exists(spec.origin):
         raise PluginError(f"{what} does not load: no module {module_name!r} in {len(sys.path)} import directories")
     trusted = {0, os.stat(__file__).st_uid}

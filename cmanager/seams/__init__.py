@@ -15,25 +15,38 @@ from .image import Images, Import, Push, Registry
 from .limiter import Limiter
 from .network import Assign, Network, Publish
 from .runtime import Exec, Runtime
-from .storage import Commit, Storage, Volumes
+from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
 API = 1
 
-#: Each seam by its word in plugins.toml: the hook that discovers its providers, and its Protocol.
-SEAMS = {
-    "image": ("cmanager_images", Images),
-    "storage": ("cmanager_storages", Storage),
-    "network": ("cmanager_networks", Network),
-    "limiter": ("cmanager_limiters", Limiter),
-    "runtime": ("cmanager_runtimes", Runtime),
+#: Each seam by its word in plugins.toml: the hook that discovers its providers, and the Protocols of which a provider
+#: must be one.
+SEAMS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "image": ("cmanager_images", (Images,)),
+    "storage": ("cmanager_storages", (Storage, Volumes)),
+    "network": ("cmanager_networks", (Network,)),
+    "limiter": ("cmanager_limiters", (Limiter,)),
+    "runtime": ("cmanager_runtimes", (Runtime,)),
+}
+
+#: What a provider of each seam may be besides.
+ABILITIES: dict[str, tuple[type, ...]] = {
+    "image": (Registry, Import, Push),
+    "storage": (Volumes, AttachVolumes, DriveVolumes, Commit),
+    "network": (Assign, Publish),
+    "limiter": (),
+    "runtime": (Exec,),
 }
 
 __all__ = [
+    "ABILITIES",
     "API",
     "SEAMS",
     "Assign",
+    "AttachVolumes",
     "Commit",
+    "DriveVolumes",
     "Exec",
     "Images",
     "Import",

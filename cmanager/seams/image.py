@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from ..model.codec import Fd
 from ..model.image import Authorship, Image, ImageConfig, ImageEntry, Progress, Reference
 
 
@@ -84,7 +85,7 @@ class Import(Protocol):
     """Optional: an image provider that can store an image made here."""
 
     def extend(
-        self, base: str, layer: int, config: ImageConfig, about: Authorship, reference: Reference | None
+        self, base: str, layer: Fd, config: ImageConfig, about: Authorship, reference: Reference | None
     ) -> Image:
         """Store the image `base` with one more layer and another configuration, tag it, return it.
 

@@ -27,6 +27,7 @@ class Book:
         self.status: Status = container.status
         self.warned: list[str] = []
         self.patient = False
+        plugins.warn = self.warned.append
         self._announcer = Announcer(plugins, Journal(store.paths.events), self.warned.append)
 
     @property

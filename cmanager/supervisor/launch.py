@@ -16,16 +16,15 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import CmanagerError, CommandError, HostError
-from ..linux import syscalls
+from ..linux import seal, syscalls
 from ..linux.mounts import Mount
-from ..linux.process import Process
+from ..linux.process import Process, single_threaded
 from ..model.codec import from_data, to_data
 from ..model.container import Container
 from ..model.image import ImageConfig
 from ..model.volume import Volume
 from ..plugins import Plugins, load_config
 from ..state import Paths
-from . import seal
 from .steps import Observe
 
 #: The answer to a step that may go on; any other is why it fails.
@@ -79,7 +78,7 @@ def start(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        if seal.sealed() and _single_threaded():
+        if seal.sealed() and single_threaded():
             _fork(launch, plugins, theirs, client, lock)
         else:
             _execute(launch, theirs, client, lock)
@@ -110,10 +109,6 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
         except Exception as error:
             channel.send(str(error).encode())
     return None
-
-
-def _single_threaded() -> bool:
-    return len(os.listdir("/proc/self/task")) == 1
 
 
 def _fork(

@@ -78,6 +78,7 @@ class Life:
         except OSError as error:
             # EINVAL: in a plain chroot the root is no mount, and no process in it can change its root (pivot_root(2)).
             raise HostError.of("make mounts private below", "/", error) from None
+        self._plugins.renew("runtime", self._container.providers.runtime)
         own_range = self._container.user_map
         userns = self._launch.namespaces.get("user", "") if own_range else ""
         rootfs.mount(self._launch.rootfs, self.bundle.path, userns, own_range[0] if own_range else 0)

@@ -18,7 +18,7 @@ import attrs
 
 from ..errors import CmanagerError, CommandError
 from ..linux import files
-from ..linux.process import Process, boot_id, children
+from ..linux.process import Process, boot_id, children, reap
 from ..model.limits import Usage
 from ..oci import health
 from ..plugins import Plugins
@@ -87,7 +87,7 @@ class _Supervisor:
         while life:
             began = time.monotonic()
             again = self._until_end(life)
-            code = life.runtime.wait(self._id)
+            code = self._ended(life)
             pause = restart.pause(pause, time.monotonic() - began)
             life = self._after(life, code, pause, again)
 
@@ -127,7 +127,7 @@ class _Supervisor:
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
                 _drain(self._wake)
-                _reap(life.children | {monitor.child if monitor else 0})
+                _reap(life.children | self._output.children | {monitor.child if monitor else 0})
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
@@ -136,6 +136,18 @@ class _Supervisor:
         finally:
             if monitor:
                 monitor.close()
+
+    def _ended(self, life: Life) -> int:
+        """Its exit code. A runtime whose own process has died leaves the container to us, a subreaper (prctl(2))."""
+        try:
+            code: int = life.runtime.wait(self._id)
+        except CmanagerError as error:
+            try:
+                code = reap(life.pid)
+            except ChildProcessError:
+                raise error from None
+            self._book.warned.append(str(error))
+        return code
 
     def _monitor(self, life: Life) -> Monitor | None:
         check = health.effective(self._book.container.request.health, self._launch.image.healthcheck)
@@ -196,7 +208,7 @@ class _Supervisor:
             else:
                 self._end(code, life.steps)
         life.streams.finish(code)
-        _reap(set())
+        _reap(self._output.children)
         return self._next_life(pause) if again else None
 
     def _next_life(self, pause: float) -> Life | None:
@@ -254,6 +266,7 @@ class _Supervisor:
         """Undo everything, tell whoever waits. The caller holds the lock."""
         self._output.close()
         left = unwind([*start_steps(self._plugins, self._launch.paths, self._book.container), *begun])
+        self._output.end()
         if self._book.container.request.remove:
             departure.remove(self._book, self._plugins, left)
         else:

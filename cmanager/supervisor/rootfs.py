@@ -10,6 +10,19 @@ from ..errors import HostError, UnsupportedError
 from ..linux import inroot, mounts, syscalls
 from ..linux.mounts import Mount
 from ..linux.process import Process
+from ..plugins import Plugins
+from ..seams import Storage
+
+
+def store(plugins: Plugins, name: str) -> Storage:
+    """The storage provider `name` as one that holds root file systems. Raises UnsupportedError when it does not."""
+    storage = plugins.get("storage", name)
+    if not isinstance(storage, Storage):
+        at = plugins.config.where("defaults")
+        raise UnsupportedError(
+            f"storage plugin {name!r} keeps no root file systems, only volumes: set another under {at}"
+        )
+    return storage
 
 
 def mount(parts: tuple[Mount, ...], directory: str, userns: str, first: int = 0) -> None:

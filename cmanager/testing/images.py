@@ -513,15 +513,15 @@ class ImagesSuite(Offered):
     def test_collect_knows_no_such_image_in_use(self, provider: Images) -> None:
         assert provider.collect(frozenset({digest_of(b"unknown")})) == 0
 
-    def test_collect_keeps_what_a_running_pull_has_fetched(self, provider: Images, registry: Path) -> None:
+    def test_collect_keeps_what_a_running_pull_has_fetched(self, provider: Images, registry: Path, place: Path) -> None:
         offer(registry, "box", image_of(b"1", b"2", b"3"))
-        problems = []
+        problems, other = [], self.make(place)
 
         def collecting(event: PullEvent) -> None:
-            # From another thread, as it would be from another process: this one is inside the pull.
+            # By another instance and thread, as it would be by another process: this one is inside the pull.
             def collect() -> None:
                 try:
-                    provider.collect(frozenset())
+                    other.collect(frozenset())
                 except CmanagerError as error:
                     problems.append(error)
 

@@ -124,7 +124,8 @@ def reach(server: str, client: str, address: str, port: int = 0, via: tuple[str,
         if asking == 0:
             _end(ask)
         gone = os.pidfd_open(asking)
-        if listener.fileno() in select.select([listener.fileno(), gone], [], [])[0]:
+        waiting: list[int] = [listener.fileno(), gone]
+        if listener.fileno() in select.select(waiting, [], [])[0]:
             answer()
         os.close(gone)
         _, status = os.waitpid(asking, 0)

@@ -41,7 +41,7 @@ class Suite:
     @classmethod
     def is_optional(cls) -> bool:
         """Whether the suite is about an optional ability rather than the seam itself."""
-        return cls.ability is not SEAMS[cls.seam][1]
+        return cls.ability is not SEAMS[cls.seam][1][0]
 
     def configure(self, place: Path) -> dict[str, Any]:
         """The options for a provider made in `place`. Override it where one is known only then, such as a path."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from typing import Any
 
 from attrs import field, frozen
@@ -11,8 +10,6 @@ from attrs.validators import matches_re
 
 from cmanager import hookimpl
 from cmanager.model import Context, Provider
-
-_USUAL_ROOT = "/var/lib/cmanager"
 
 
 @frozen
@@ -24,14 +21,11 @@ class Options:
 
 
 def _cgroup(context: Context, options: Any) -> Any:
+    from cmanager.linux.cgroupfs.tree import parent_for
+
     from .limiter import CgroupLimiter
 
-    return CgroupLimiter(options.parent or _parent(context.root))
-
-
-def _parent(root: str) -> str:
-    """ "/cmanager" for the usual root, a name of its own for any other."""
-    return "/cmanager" if root == _USUAL_ROOT else f"/cmanager-{zlib.crc32(root.encode()):08x}"
+    return CgroupLimiter(options.parent or parent_for(context.root))
 
 
 @hookimpl

@@ -1,10 +1,7 @@
 """The image store: content-addressed layer tarballs, pulled from a local registry directory of OCI image layouts.
 
-documents.py  manifests, indexes and configurations, read with suspicion
-blobs.py      content under its digest
-catalogue.py  which images there are, and what they are called
-layout.py     one OCI image layout; registry.py the directory of all of them
-store.py      the image seam
+registry.py   the registry directory, an OCI image layout per repository
+store.py      the image seam, on `cmanager.model.imagestore`
 extend.py     an image with one more layer; push.py a stored image in the registry directory
 recipe.py     recipes and their checks; build.py makes images of them, tarball.py, packages.py and installed.py their
               layers, workshop.py the place where that is done and put into the registry directory whole

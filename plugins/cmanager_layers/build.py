@@ -9,9 +9,9 @@ from typing import Any
 
 from cmanager.errors import HostError
 from cmanager.model import Progress, PullEvent
+from cmanager.model.imagestore import Descriptor, documents
 
-from . import documents, packages, recipe, tarball
-from .documents import Descriptor
+from . import packages, recipe, tarball
 from .installed import python_files
 from .recipe import LayerRecipe, Recipe
 from .workshop import Workshop, plain, workshop

@@ -13,9 +13,7 @@ from cmanager.errors import CorruptError, HostError
 from cmanager.linux.files import write_all
 from cmanager.linux.layers import Bounds
 from cmanager.model import Authorship, ImageConfig
-
-from . import documents
-from .blobs import Blobs, sha256
+from cmanager.model.imagestore import Blobs, documents, sha256
 
 _CHUNK = 1 << 20
 #: As for the layers of recipes.

@@ -7,11 +7,8 @@ import os
 
 from cmanager.errors import ConflictError, CorruptError, HostError
 from cmanager.model import Image, Progress, PullEvent, Reference
+from cmanager.model.imagestore import Blobs, Descriptor, Layout, documents
 
-from . import documents
-from .blobs import Blobs
-from .documents import Descriptor
-from .layout import Layout
 from .workshop import Workshop, workshop
 
 _CHUNK = 1 << 20

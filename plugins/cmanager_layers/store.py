@@ -1,26 +1,12 @@
-"""The image seam on the three parts: blobs, their catalogue, and the registry directory."""
+"""The image seam on a store of blobs and the registry directory, with what can be made for and of them."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable
-from contextlib import suppress
+from cmanager.errors import InvalidError
+from cmanager.model import Authorship, Image, ImageConfig, ImageEntry, Progress, Reference
+from cmanager.model.imagestore import ImageStore
 
-from cmanager.errors import ConflictError, CorruptError, InvalidError, NotFoundError, UnsupportedError
-from cmanager.model import Authorship, Image, ImageConfig, ImageEntry, Progress, PullEvent, Reference
-
-from . import documents
-from .blobs import Blobs, sha256
-from .catalogue import Catalogue, Names
-from .documents import Descriptor, Manifest
-from .layout import Layout
-from .registry import RegistryDirectory, agree, compose
-
-_ID = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
-_SHORT = 12
-#: Held shared by whoever adds blobs, alone by whoever removes some.
-_PULLING = "pulling.lock"
+from .registry import RegistryDirectory
 
 
 class LayerImages:
@@ -31,88 +17,31 @@ class LayerImages:
 
     def __init__(self, state_dir: str, registry: str, recipes: str) -> None:
         self._registry = RegistryDirectory(registry, recipes)
-        self._blobs = Blobs(f"{state_dir}/blobs")
-        self._catalogue = Catalogue(state_dir)
+        self._store = ImageStore(state_dir, self._registry.layout)
 
     def pull(self, reference: Reference, progress: Progress) -> Image:
-        """See `cmanager.seams.Images.pull`; a name with a digest is kept as `name@digest`, whatever its tag."""
-        layout = self._registry.layout(reference)
-        with self._catalogue.locked(_PULLING, shared=True):
-            progress(PullEvent("", "status", text=f"{reference}: pulling from {layout.directory}"))
-            wanted = self._registry.choose(layout, reference)
-            try:
-                self._fetch(layout, wanted, progress)
-            except NotFoundError:
-                # Built anew while we read: what it was before is gone.
-                found, wanted = wanted, self._registry.choose(layout, reference)
-                if found.digest == wanted.digest:
-                    raise
-                self._fetch(layout, wanted, progress)
-            image = self._load(wanted.digest)
-            with self._catalogue.changing() as names:
-                names.images[image.digest] = image.id
-                names.tags[_name(reference)] = image.digest
-        return image
+        """See `cmanager.seams.Images.pull`."""
+        return self._store.pull(reference, progress)
 
     def resolve(self, reference: str) -> Image:
-        """See `cmanager.seams.Images.resolve`; costs three small reads."""
-        return self._load(_find(self._catalogue.read(), reference))
+        """See `cmanager.seams.Images.resolve`."""
+        return self._store.resolve(reference)
 
     def entries(self) -> tuple[ImageEntry, ...]:
-        """See `cmanager.seams.Images.entries`; images that have become unreadable are left out."""
-        names = self._catalogue.read()
-        by_digest: dict[str, list[str]] = {digest: [] for digest in names.images}
-        for name, digest in names.tags.items():
-            by_digest[digest].append(name)
-        found = []
-        for digest, called in by_digest.items():
-            with suppress(NotFoundError, CorruptError):
-                image = self._load(digest)
-                found += [ImageEntry(name, image) for name in called or [""]]
-        found.sort(key=lambda entry: entry.reference)
-        return tuple(sorted(found, key=lambda entry: entry.image.created, reverse=True))
+        """See `cmanager.seams.Images.entries`."""
+        return self._store.entries()
 
     def tag(self, source: str, target: Reference) -> None:
         """See `cmanager.seams.Images.tag`."""
-        if target.digest:
-            raise InvalidError(f"{target} cannot be a name: it has a digest")
-        with self._catalogue.changing() as names:
-            names.tags[_name(target)] = _find(names, source)
+        self._store.tag(source, target)
 
     def remove(self, reference: str, in_use: frozenset[str]) -> tuple[str, ...]:
-        """See `cmanager.seams.Images.remove`; a digest or an id stands for all names of the image.
-
-        Blobs stay for `collect` while a pull runs, which may count on them.
-        """
-        with self._catalogue.locked(_PULLING, wait=False) as alone:
-            unneeded: set[str] = set()
-            with self._catalogue.changing() as names:
-                digest = _find(names, reference)
-                one, named = _tagged(names, reference), names.of(digest)
-                going = [one] if one else named
-                last = len(going) == len(named)
-                if last and digest in in_use:
-                    raise ConflictError(f"image {reference} is used by a container, remove that first or use -f")
-                for name in going:
-                    del names.tags[name]
-                lines = [f"Untagged: {name}" for name in going]
-                if last:
-                    lines.append(f"Deleted: {names.images.pop(digest)}")
-                    unneeded = self._needed({digest}) - self._needed({*names.images, *in_use})
-            if alone:
-                self._blobs.drop(unneeded)
-        return tuple(lines)
+        """See `cmanager.seams.Images.remove`."""
+        return self._store.remove(reference, in_use)
 
     def collect(self, in_use: frozenset[str]) -> int:
-        """See `cmanager.seams.Images.collect`; while a pull runs nothing is removed."""
-        with self._catalogue.locked(_PULLING, wait=False) as alone:
-            if not alone:
-                return 0
-            with self._catalogue.changing() as names:
-                for digest in set(names.images) - set(names.tags.values()) - in_use:
-                    del names.images[digest]
-                needed = self._needed({*names.images, *in_use})
-            return self._blobs.keep(needed)
+        """See `cmanager.seams.Images.collect`."""
+        return self._store.collect(in_use)
 
     def recipes(self) -> dict[str, str]:
         """See `cmanager.seams.Registry.recipes`."""
@@ -139,13 +68,8 @@ class LayerImages:
 
         if reference is not None and reference.digest:
             raise InvalidError(f"{reference} cannot be a name: it has a digest")
-        with self._catalogue.locked(_PULLING, shared=True):
-            image = self._load(extend.extend(self._blobs, base, layer, config, about))
-            with self._catalogue.changing() as names:
-                names.images[image.digest] = image.id
-                if reference is not None:
-                    names.tags[_name(reference)] = image.digest
-        return image
+        with self._store.adding():
+            return self._store.adopt(extend.extend(self._store.blobs, base, layer, config, about), reference)
 
     def push(self, reference: Reference, progress: Progress) -> str:
         """See `cmanager.seams.Push.push`."""
@@ -154,113 +78,7 @@ class LayerImages:
         if reference.digest:
             raise InvalidError(f"{reference} cannot be pushed: give a name and a tag")
         # Like a pull it keeps blobs from being removed.
-        with self._catalogue.locked(_PULLING, shared=True):
-            image = self.resolve(_name(reference))
-            push.push(self._blobs, image, reference, self._registry.directory, progress)
+        with self._store.adding():
+            image = self._store.resolve(str(reference))
+            push.push(self._store.blobs, image, reference, self._registry.directory, progress)
         return image.digest
-
-    def _fetch(self, layout: Layout, wanted: Descriptor, progress: Progress) -> None:
-        """Store every blob of an image, documents first."""
-        from cmanager.linux.layers.decompress import check_media_type
-
-        manifest = documents.manifest(documents.read_json(self._document(layout, wanted), wanted.digest), wanted.digest)
-        id = manifest.config.digest
-        config = documents.configuration(documents.read_json(self._document(layout, manifest.config), id), id)
-        agree(manifest, config, wanted.digest)
-        layers = {layer.digest: layer for layer in manifest.layers}.values()
-        for layer in layers:
-            check_media_type(layer.media_type)
-        for layer in layers:
-            progress(PullEvent(_short(layer), "waiting", 0, layer.size))
-        for layer in layers:
-            self._layer(layout, layer, progress)
-
-    def _document(self, layout: Layout, wanted: Descriptor) -> bytes:
-        """A manifest or configuration; a copy of ours that has rotted is fetched again."""
-        if wanted.size > documents.LIMIT:
-            raise CorruptError(f"{wanted.digest} is larger than {documents.LIMIT} bytes")
-        with suppress(NotFoundError, CorruptError):
-            content = self._blobs.read(wanted.digest, documents.LIMIT)
-            if len(content) == wanted.size and sha256(content) == wanted.digest:
-                return content
-        self._add(layout, wanted, lambda done: None)
-        return self._blobs.read(wanted.digest, documents.LIMIT)
-
-    def _layer(self, layout: Layout, layer: Descriptor, progress: Progress) -> None:
-        item = _short(layer)
-        if self._blobs.has(layer.digest, layer.size):
-            progress(PullEvent(item, "exists", layer.size, layer.size))
-            return
-
-        def seen(done: int) -> None:
-            progress(PullEvent(item, "downloading" if done < layer.size else "verifying", done, layer.size))
-
-        self._add(layout, layer, seen)
-        progress(PullEvent(item, "complete", layer.size, layer.size))
-
-    def _add(self, layout: Layout, blob: Descriptor, seen: Callable[[int], None]) -> None:
-        fd = layout.open_blob(blob.digest)
-        try:
-            self._blobs.add(fd, blob.digest, blob.size, seen)
-        finally:
-            os.close(fd)
-
-    def _load(self, digest: str) -> Image:
-        manifest = self._manifest(digest)
-        id = manifest.config.digest
-        config = documents.configuration(documents.read_json(self._blobs.read(id, documents.LIMIT), id), id)
-        return compose(digest, manifest, config, tuple(self._blobs.path(layer.digest) for layer in manifest.layers))
-
-    def _manifest(self, digest: str) -> Manifest:
-        return documents.manifest(documents.read_json(self._blobs.read(digest, documents.LIMIT), digest), digest)
-
-    def _needed(self, images: set[str]) -> set[str]:
-        """The blobs of these images; of one with an unreadable manifest that alone, a pull fetches the rest again."""
-        needed = set(images)
-        for digest in images:
-            with suppress(NotFoundError, CorruptError, UnsupportedError):
-                manifest = self._manifest(digest)
-                needed |= {manifest.config.digest, *(layer.digest for layer in manifest.layers)}
-        return needed
-
-
-def _find(names: Names, text: str) -> str:
-    """The manifest digest behind a name, a digest or an id."""
-    if name := _tagged(names, text):
-        return names.tags[name]
-    digest = text.rpartition("@")[2]
-    if digest in names.images:
-        return digest
-    if _ID.fullmatch(text):
-        wanted = text.removeprefix("sha256:")
-        found = {m for m, id in names.images.items() if m[7:].startswith(wanted) or id[7:].startswith(wanted)}
-        if len(found) == 1:
-            return found.pop()
-        if found:
-            ids = ", ".join(sorted(names.images[digest][7 : 7 + _SHORT] for digest in found))
-            raise InvalidError(f"image id {text!r} is ambiguous: {ids}")
-    else:
-        Reference.parse(text)
-    raise NotFoundError(f"no image {text!r} is stored here, see: cmanager images")
-
-
-def _tagged(names: Names, text: str) -> str:
-    """The name in the catalogue that `text` means, "" when it is none."""
-    if text in names.tags:
-        return text
-    if "@" in text:
-        head, _, digest = text.rpartition("@")
-        with suppress(InvalidError):
-            text = f"{Reference.parse(head).repository}@{digest}"
-        return text if text in names.tags else ""
-    return f"{text}:latest" if f"{text}:latest" in names.tags else ""
-
-
-def _name(reference: Reference) -> str:
-    if reference.digest:
-        return f"{reference.repository}@{reference.digest}"
-    return f"{reference.repository}:{reference.tag}"
-
-
-def _short(layer: Descriptor) -> str:
-    return layer.digest[7 : 7 + _SHORT]

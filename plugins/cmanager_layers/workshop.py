@@ -10,11 +10,7 @@ from typing import IO, Any
 
 from cmanager.errors import CmanagerError
 from cmanager.linux.files import locked, remove_tree, sync_directory, write_atomic
-
-from . import documents
-from .blobs import sha256
-from .documents import Descriptor
-from .layout import Layout
+from cmanager.model.imagestore import Descriptor, Layout, document, documents, sha256
 
 _PLACE = ".building"
 
@@ -116,7 +112,7 @@ def _want(layout: Layout, entries: tuple[Descriptor, ...], wanted: set[str]) -> 
         if entry.digest in wanted:
             continue
         wanted.add(entry.digest)
-        data = documents.read_json(layout.document(entry), entry.digest)
+        data = documents.read_json(document(layout, entry), entry.digest)
         if documents.is_index(data, entry.media_type):
             _want(layout, documents.index(data, entry.digest), wanted)
         else:

@@ -89,7 +89,7 @@ def _started(words: list[str], init: Process, cgroup: str, umask: int, terminal:
     if terminal:
         master, peer = pty.openpty()
         terminals.send(stdio.console, master)
-    three = (peer, peer, peer) if terminal else (stdio.stdin, stdio.stdout, stdio.stderr)
+    three = (peer, peer, peer) if terminal else stdio.streams
 
     def prepare() -> None:
         if terminal:

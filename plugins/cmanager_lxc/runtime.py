@@ -146,7 +146,7 @@ class Lxc:
     def _hold(self, argv: list[str], planned: plan.Plan, place: Place, stdio: Stdio) -> programs.Held:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
-            three = (null, null, null) if planned.terminal else (stdio.stdin, stdio.stdout, stdio.stderr)
+            three = (null, null, null) if planned.terminal else stdio.streams
             return programs.Held(argv, three, prepare=lambda: tree.build(planned, place, stdio.console))
         finally:
             os.close(null)

@@ -132,7 +132,7 @@ def _prepare(
     os.setsid()
     if peer >= 0:
         terminal.control(peer)
-    for number, fd in enumerate((peer, peer, peer) if peer >= 0 else (stdio.stdin, stdio.stdout, stdio.stderr)):
+    for number, fd in enumerate((peer, peer, peer) if peer >= 0 else stdio.streams):
         os.dup2(fd, number)
     program.become(plan.program.credentials, doing)
 

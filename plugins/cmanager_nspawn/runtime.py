@@ -84,7 +84,7 @@ class Nspawn:
             made = _join_or_make(planned.cgroup, bundle.id)
             held = programs.Held(
                 [*_command(probing.find(self._path), directory, bundle.id), *planned.arguments],
-                (stdio.stdin, stdio.stdout, stdio.stderr),
+                stdio.streams,
                 env=_environment(place, writable=planned.writable),
                 directories=made,
                 keep=(place,),

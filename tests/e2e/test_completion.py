@@ -50,7 +50,8 @@ def ask(cli: Cli, path: str) -> Callable[[str], list[str]]:
 def test_commands_and_options_are_completed(ask: Callable[[str], list[str]]) -> None:
     assert {"run", "ps", "completion"} <= set(ask("cmanager "))
     assert ask("cmanager comp") == ["completion"]
-    assert ask("cmanager plugin ") == ["ls"]
+    assert ask("cmanager plugin ") == ["ls", "new"]
+    assert ask("cmanager plugin new mine --seam st") == ["storage"]
     assert ask("cmanager run --stop-") == ["--stop-signal", "--stop-timeout"]
     assert ask("cmanager nonsense ") == []
     assert ask('cmanager run "unclosed') == []

@@ -16,7 +16,7 @@ from cmanager.testing.ports import HOST, another_host, within
 from ..console import console
 from ..support import Cli, Snapshot, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 
 class Person:

@@ -174,6 +174,7 @@ def test_a_port_belongs_to_the_pod_as_long_as_it_is_there(cli: Cli) -> None:
 # -- lifetime ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_the_namespaces_outlive_every_container_and_no_process_holds_them(cli: Cli) -> None:
     before = Snapshot.take()
     make(cli, "--name", "duo")
@@ -312,6 +313,7 @@ def test_one_with_containers_is_not_removed_by_accident(cli: Cli) -> None:
         *(("--shm-size", "1m"), ("--shm-size", "64m"), ("--userns", "auto"), ("--sysctl", "net.core.somaxconn=9")),
     ],
 )
+@pytest.mark.alone
 def test_what_belongs_to_the_pod_is_refused_of_its_containers(cli: Cli, flag: str, value: str) -> None:
     make(cli, "--name", "duo")
     before = Snapshot.take()

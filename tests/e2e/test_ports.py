@@ -185,6 +185,7 @@ def test_publish_all_takes_what_image_and_command_line_expose(cli: Cli, registry
     other.ok("rmi", "-f", "exposing")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("detached", [(), ("-d",)])
 def test_a_port_of_another_container_is_refused_before_anything_is_made(cli: Cli, detached: tuple[str, ...]) -> None:
     serve(cli, "web", "-p", "8080:80")

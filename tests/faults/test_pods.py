@@ -10,7 +10,7 @@ import pytest
 
 from ..support import CHECKOUT, Cli, Snapshot
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 PARTS = ("pod netns", "pod link", "pod hosts", "pod ipc", "pod shm", "pod uts")
 STEPS = ("pod record", "pod ports", *PARTS, "pod up")

@@ -10,7 +10,7 @@ import pytest
 
 from ..support import CHECKOUT, Cli, Snapshot
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 ENGINE = ("check", "image", "record", "volumes", "rootfs", "netns", "link", "hosts", "cgroup", "supervisor")
 SUPERVISOR = ("mount", "fill", "bundle", "create", "start")

@@ -9,9 +9,8 @@ from typing import Any
 
 from cmanager.errors import CorruptError, NotFoundError
 from cmanager.model import Authorship, Image, ImageConfig, ImageEntry, Progress, Reference
+from cmanager.model.imagestore import Descriptor, ImageStore, Repository
 from cmanager.testing import ImagesSuite, ImportSuite, PushSuite, Suite
-from cmanager_layers.documents import Descriptor
-from cmanager_layers.layout import Layout
 from cmanager_layers.store import LayerImages
 
 from .mutant import Mutant, becoming
@@ -25,10 +24,10 @@ class ResolvePulls(LayerImages):
             return self.pull(Reference.parse(reference), lambda event: None)
 
 
-class BelievesDigests(LayerImages):
-    def _add(self, layout: Layout, blob: Descriptor, seen: Callable[[int], None]) -> None:
-        fd = layout.open_blob(blob.digest)
-        path = Path(self._blobs.path(blob.digest))
+class BelievesDigests(ImageStore):
+    def _add(self, repository: Repository, blob: Descriptor, seen: Callable[[int], None]) -> None:
+        fd = repository.open_blob(blob.digest)
+        path = Path(self.blobs.path(blob.digest))
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(fd, "rb") as file:
             path.write_bytes(file.read())
@@ -40,14 +39,14 @@ class LosesTheName(LayerImages):
         try:
             return super().pull(reference, progress)
         except CorruptError:
-            with self._catalogue.changing() as names:
+            with self._store._catalogue.changing() as names:
                 names.tags.pop(f"{reference.repository}:{reference.tag}", None)
             raise
 
 
 class FetchesAgain(LayerImages):
     def pull(self, reference: Reference, progress: Progress) -> Image:
-        self._blobs.has = lambda digest, size: False  # type: ignore[method-assign]
+        self._store.blobs.has = lambda digest, size: False  # type: ignore[method-assign]
         return super().pull(reference, progress)
 
 
@@ -121,8 +120,17 @@ class PushesToNowhere(LayerImages):
         return super().resolve(str(reference)).digest
 
 
+def stored(kind: type) -> Any:
+    def spoil(images: Any) -> Any:
+        images._store.__class__ = kind
+        return images
+
+    return spoil
+
+
 def _mutant(does: str, kind: type, suite: type[Suite] = ImagesSuite, *, everyday: bool = False) -> Mutant:
-    return Mutant(does, suite, "cmanager_layers:layers", becoming(kind), everyday=everyday)
+    spoil = becoming(kind) if issubclass(kind, LayerImages) else stored(kind)
+    return Mutant(does, suite, "cmanager_layers:layers", spoil, everyday=everyday)
 
 
 MUTANTS: list[Any] = [

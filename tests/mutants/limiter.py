@@ -49,7 +49,7 @@ class AnotherPath(CgroupLimiter):
 class KeepsWhatWasThere(CgroupLimiter):
     def create(self, id: str, limits: Limits) -> Cgroup:
         if id in self.owned():
-            return Cgroup(self._path(id))
+            return Cgroup(self._tree.path(id))
         return super().create(id, limits)
 
 
@@ -71,9 +71,9 @@ class RemovesOnce(CgroupLimiter):
 
 class RemovesTheEmpty(CgroupLimiter):
     def remove(self, id: str) -> None:
-        for hierarchy in self._hierarchies:
+        for hierarchy in self._tree.hierarchies:
             with suppress(OSError):
-                os.rmdir(hierarchy.path(self._path(id)))
+                os.rmdir(hierarchy.path(self._tree.path(id)))
 
 
 class FreezesNothing(CgroupLimiter):
@@ -85,7 +85,7 @@ class FreezesNothing(CgroupLimiter):
 class KillsTheFirst(CgroupLimiter):
     def kill(self, id: str) -> None:
         try:
-            with open(f"{self._hierarchies[0].path(self._path(id))}/cgroup.procs") as file:
+            with open(f"{self._tree.hierarchies[0].path(self._tree.path(id))}/cgroup.procs") as file:
                 first = file.readline()
         except FileNotFoundError:
             return
@@ -125,7 +125,7 @@ class KeepsDescriptor(CgroupLimiter):
 
 class LetsErrorsEscape(CgroupLimiter):
     def freeze(self, id: str, frozen: bool) -> None:
-        os.stat(self._hierarchies[0].path(self._path(id)))
+        os.stat(self._tree.hierarchies[0].path(self._tree.path(id)))
         super().freeze(id, frozen)
 
 

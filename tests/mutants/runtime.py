@@ -11,7 +11,7 @@ from attrs import evolve
 
 import cmanager_chroot
 from cmanager.errors import CommandError, ConflictError, HostError, NotFoundError, UnsupportedError
-from cmanager.linux import syscalls
+from cmanager.linux import programs, syscalls
 from cmanager.linux.mounts import Mount
 from cmanager.linux.process import Process
 from cmanager.model import Bundle, Stdio
@@ -29,7 +29,7 @@ class AlwaysZero(Chroot):
 
 class SignalAsItIs(Chroot):
     def wait(self, id: str) -> int:
-        container = self._known(id)
+        container = self._forked._known(id)
         if container.code is None:
             container.code = abs(os.waitstatus_to_exitcode(os.waitpid(container.pid, 0)[1]))
         return container.code
@@ -38,7 +38,7 @@ class SignalAsItIs(Chroot):
 class WaitsOnce(Chroot):
     def wait(self, id: str) -> int:
         code = super().wait(id)
-        self._known(id).code = 0
+        self._forked._known(id).code = 0
         return code
 
 
@@ -73,13 +73,13 @@ class LetsErrorsEscape(Chroot):
 
 class DeletesOnce(Chroot):
     def delete(self, id: str) -> None:
-        self._known(id)
+        self._forked._known(id)
         super().delete(id)
 
 
 class SparesWhatRuns(Chroot):
     def delete(self, id: str) -> None:
-        container = self._containers.pop(id, None)
+        container = self._forked._containers.pop(id, None)
         if container and container.channel:
             container.channel.close()
 
@@ -105,7 +105,7 @@ class StartsAtCreate(Chroot):
         return super().start(bundle.id)
 
     def start(self, id: str) -> int:
-        return self._known(id).pid
+        return self._forked._known(id).pid
 
 
 class NothingIsNotFound(Chroot):
@@ -120,7 +120,7 @@ class StartsTwice(Chroot):
     def start(self, id: str) -> int:
         with suppress(ConflictError):
             super().start(id)
-        return self._known(id).pid
+        return self._forked._known(id).pid
 
 
 class KnowsEveryId(Chroot):
@@ -131,13 +131,13 @@ class KnowsEveryId(Chroot):
 
 
 def ignores_sigpipe(runtime: Any) -> Any:
-    soundly = cmanager_chroot.programs.reset_signals
+    soundly = programs.reset_signals
 
     def reset() -> None:
         soundly()
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    cmanager_chroot.programs.reset_signals = reset
+    programs.reset_signals = reset
     return runtime
 
 

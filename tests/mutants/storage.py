@@ -83,7 +83,7 @@ class InPlaceButTidy(InPlace):
 
 def stored(kind: type[Store]) -> Any:
     def spoil(storage: Any) -> Any:
-        storage._store.__class__ = kind
+        storage._chains._store.__class__ = kind
         return storage
 
     return spoil
@@ -94,7 +94,7 @@ class LeavesTheContainer(VfsStorage):
         try:
             return super().prepare(id, layers)
         except CorruptError:
-            os.makedirs(self._store.home(id))
+            os.makedirs(self._chains._store.home(id))
             raise
 
 
@@ -156,7 +156,7 @@ class OpensVolumes(VfsStorage):
     def create_volume(self, name: str, labels: dict[str, str], *, anonymous: bool = False) -> Volume:
         made = super().create_volume(name, labels, anonymous=anonymous)
         place = Path(made.mountpoint)
-        while place != Path(self._store.directory).parent:
+        while place != Path(self._chains._store.directory).parent:
             place.chmod(0o755)
             place = place.parent
         return made

@@ -7,10 +7,11 @@ import os
 import pytest
 
 from cmanager.linux import cgroups
+from cmanager.linux.cgroupfs import bpf
 from cmanager.model import DeviceRule, Limits
 from cmanager.oci import defaults
 from cmanager.testing import LimiterSuite
-from cmanager_cgroup import bpf, v1, v2
+from cmanager_cgroup import v1, v2
 from cmanager_cgroup.limiter import CgroupLimiter
 
 

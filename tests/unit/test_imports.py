@@ -15,6 +15,8 @@ CHECKOUT = Path(__file__).parent.parent.parent
 ROOMS = ("cli", "engine", "supervisor", "oci", "plugins", "hookspecs", "seams", "model", "linux", "errors")
 #: Rooms beside the row, with what they may import; the kit finds a provider by the loader, as cmanager does.
 BESIDE = {"state": {"model", "linux", "errors"}, "testing": {"plugins", "seams", "model", "linux", "errors"}}
+#: What `plugin new` writes: code of a third party.
+TEMPLATES = CHECKOUT / "cmanager/cli/templates"
 AUTHOR_API = {"hookimpl", "seams", "model", "linux", "errors", "testing"}
 
 
@@ -50,7 +52,7 @@ def test_the_core_imports_to_the_right_only() -> None:
     wrong = []
     for path in sorted((CHECKOUT / "cmanager").rglob("*.py")):
         source = path.relative_to(CHECKOUT / "cmanager").parts[0].removesuffix(".py")
-        if source in ("__init__", "__main__", "_shipped"):
+        if source in ("__init__", "__main__", "_shipped") or TEMPLATES in path.parents:
             continue
         for module, line in imports(path):
             target = room(module)
@@ -61,8 +63,9 @@ def test_the_core_imports_to_the_right_only() -> None:
 
 def test_plugins_import_the_author_api_only() -> None:
     wrong = []
-    for path in sorted((CHECKOUT / "plugins").rglob("*.py")):
-        own = path.relative_to(CHECKOUT / "plugins").parts[0]
+    for path in sorted((*(CHECKOUT / "plugins").rglob("*.py"), *TEMPLATES.rglob("*.py"))):
+        own = path.relative_to(TEMPLATES if TEMPLATES in path.parents else CHECKOUT / "plugins").parts[0]
+        own = "cmanager_mine" if TEMPLATES in path.parents else own
         for module, line in imports(path):
             other = module.split(".")[0]
             if room(module) not in AUTHOR_API | {""} or (other.startswith("cmanager_") and other != own):

@@ -117,6 +117,7 @@ def test_a_row_has_dockers_fields_as_text() -> None:
         "LocalVolumes": "0",
         "Size": "0B",
         "Runtime": "native",
+        "Orphaned": "",
     }
 
 
@@ -252,6 +253,7 @@ def test_inspect_of_a_container_has_dockers_shape() -> None:
         "Status": "running",
         "Running": True,
         "Paused": False,
+        "Orphaned": [],
         "Restarting": False,
         "OOMKilled": False,
         "Dead": False,

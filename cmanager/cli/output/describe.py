@@ -15,12 +15,15 @@ from .rows import split_reference, state_word
 
 
 def container(
-    found: Container, image: ImageConfig | None = None, mountpoints: Mapping[str, str] | None = None
+    found: Container,
+    image: ImageConfig | None = None,
+    mountpoints: Mapping[str, str] | None = None,
+    orphaned: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """One element of `inspect`; what Docker has no word for stands under "Cmanager".
 
     image: what its image says, None when that is gone: then the request alone is shown; mountpoints: where its volumes
-    are, by name.
+    are, by name; orphaned: its plugins that are not installed, as "SEAM NAME".
     """
     status = found.status
     return {
@@ -28,7 +31,7 @@ def container(
         "Created": rfc3339(found.created_at),
         "Path": found.argv[0],
         "Args": list(found.argv[1:]),
-        "State": _state(found),
+        "State": _state(found) | {"Orphaned": list(orphaned)},
         "Image": found.image_id,
         "Name": f"/{found.name}",
         "RestartCount": status.restarts,
@@ -45,6 +48,10 @@ def container(
             "Network": found.providers.network,
             "Pod": found.request.member.name if found.request.member else "",
             "Limiter": found.providers.limiter,
+            "Providers": {
+                seam: {"Name": name, "Version": found.providers.versions.get(seam, "")}
+                for seam, name in found.providers.named().items()
+            },
             "Cgroup": status.cgroup,
             "UserMap": list(found.user_map) if found.user_map else None,
             "Warnings": list(status.warnings),
@@ -81,18 +88,19 @@ def image(found: Image, references: list[str]) -> dict[str, Any]:
     }
 
 
-def volume(found: Volume) -> dict[str, Any]:
-    """One element of `volume inspect`."""
+def volume(found: Volume, status: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """One element of `volume inspect`. status: what its driver says of it."""
     described = {
         "CreatedAt": rfc3339(found.created_at),
         "Driver": found.driver,
         "Labels": OpenMap(found.labels),
         "Mountpoint": found.mountpoint,
         "Name": found.name,
-        "Options": OpenMap(),
-        "Scope": "local",
+        "Options": OpenMap(found.options),
+        "Scope": found.scope,
     }
-    return {**described, "Status": {"Error": found.problem}} if found.problem else described
+    status = {"Error": found.problem} if found.problem else status
+    return {**described, "Status": OpenMap(status)} if status else described
 
 
 def _config(found: Container, image: ImageConfig) -> dict[str, Any]:

@@ -44,6 +44,7 @@ CONTAINER_HEADERS = {
     "LocalVolumes": "LOCAL VOLUMES",
     "Size": "SIZE",
     "Runtime": "RUNTIME",
+    "Orphaned": "ORPHANED",
 }
 #: What `ps --pod` adds.
 POD_HEADERS = {"Pod": "POD ID", "PodName": "PODNAME"}
@@ -71,19 +72,24 @@ def state_word(container: Container) -> str:
 
 class Listed(NamedTuple):
     """A container in a list, with what was asked of it. size: None when it was not measured; namespaces: None when
-    nobody asked, else inode numbers by name in /proc, empty when it does not run; pod: whether somebody asked for that.
+    nobody asked, else inode numbers by name in /proc, empty when it does not run; pod: whether somebody asked for that;
+    orphaned: its plugins that are not installed, as "SEAM NAME".
     """
 
     container: Container
     size: Size | None = None
     namespaces: dict[str, int] | None = None
     pod: bool = False
+    orphaned: tuple[str, ...] = ()
 
 
 def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, str]:
     """One line of `ps`, as `container_row` with what else was asked."""
     container = listed.container
     row = container_row(container, now, trunc=trunc)
+    if listed.orphaned:
+        row["Orphaned"] = ", ".join(listed.orphaned)
+        row["Status"] += f" (orphaned: {row['Orphaned']})"
     if listed.size:
         row["Size"] = f"{size(listed.size.writable)} (virtual {size(listed.size.virtual)})"
     if listed.namespaces is not None:
@@ -121,6 +127,7 @@ def container_row(container: Container, now: float, *, trunc: bool = True) -> di
         "LocalVolumes": str(len(request.volumes)),
         "Size": "0B",
         "Runtime": container.providers.runtime,
+        "Orphaned": "",
     }
 
 

@@ -32,6 +32,7 @@ def container(listed: Listed) -> dict[str, Any]:
         "error": status.error,
         "pid": status.init.pid if status.init else None,
         "runtime": found.providers.runtime,
+        "orphaned": list(listed.orphaned),
         "network": found.request.network,
         "addresses": list(status.attachment.addresses) if status.attachment else [],
         "pod": to_data(found.request.member),

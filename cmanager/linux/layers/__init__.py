@@ -1,8 +1,8 @@
 """Image layers as directories: inflate, read the tar, write it where it cannot reach out, publish it whole.
 
 A layer is untrusted input. `unpack` is the only function that writes one; `Overlay` and `Apply` are the two ways to
-keep its whiteouts; `Store` keeps them for whoever needs them. The way back: `compare` finds what a container changed
-and makes a layer of it. `pack` and `extract` read and write trees that are in use.
+keep its whiteouts; `Store` keeps them for whoever needs them, `chains` whole trees of them. The way back: `compare`
+finds what a container changed and makes a layer of it. `pack` and `extract` read and write trees that are in use.
 """
 
 from .bounds import Bounds

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ...support import Cli, Snapshot
+from ...turns import alone
 
 #: The rows of the matrix. One that is not there is skipped and says why.
 NAMES = ("native", "runc", "crun", "lxc", "nspawn", "chroot")
@@ -67,14 +68,15 @@ def check(cli: Cli, runtime: Runtime, case: Case) -> None:
 def refused(cli: Cli, runtime: Runtime, *words: str) -> None:
     """One line that names one of the flags and the runtime, code 125, and nothing was made."""
     flags = [word for word in words[: words.index("busybox")] if word.startswith("--") and word != "--rm"]
-    before, names = Snapshot.take(), cli.names()
-    done = cli(*words)
+    with alone():
+        before, names = Snapshot.take(), cli.names()
+        done = cli(*words)
+        assert Snapshot.take().beyond(before) == {}
     assert (done.returncode, done.stdout) == (125, ""), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert f"runtime {runtime.name} " in done.stderr
     assert any(flag in done.stderr for flag in flags), f"none of {flags} in {done.stderr}"
     assert cli.names() == names
-    assert Snapshot.take().beyond(before) == {}
 
 
 def sheet(scripts: dict[str, str]) -> tuple[str, ...]:

@@ -107,6 +107,7 @@ def test_its_log_has_every_byte_of_each_stream(cli: Cli) -> None:
         assert err == b"err\xff\x00x"
 
 
+@pytest.mark.alone
 def test_a_killed_supervisor_is_told_and_nothing_is_left(cli: Cli, tmp_path: Path, ticks: Callable[[], int]) -> None:
     cli.ok("run", "--rm", "busybox", "true")
     before = Snapshot.take()

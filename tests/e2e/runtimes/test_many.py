@@ -11,6 +11,7 @@ from ...support import Cli, Snapshot
 pytestmark = pytest.mark.root
 
 
+@pytest.mark.alone
 @pytest.mark.everyday("native")
 def test_fifty_runs_are_right_and_nothing_is_left(cli: Cli) -> None:
     cli.ok("run", "--rm", "busybox", "true")  # layers and the limiter's parent are there

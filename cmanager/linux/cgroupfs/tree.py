@@ -1,0 +1,221 @@
+"""One cgroup per container in every hierarchy: made, counted, frozen, killed and removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from ...errors import CmanagerError, HostError, InvalidError, NotFoundError, UnsupportedError
+from .. import cgroups
+from ..cgroups import Hierarchy
+from . import files, killing, v1, v2
+from .rules import DeviceRule
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_REMOVE_SECONDS = 10.0
+_USUAL_ROOT = "/var/lib/cmanager"
+
+#: What is to be written: (file, value), in this order.
+Writes = Iterable[tuple[str, str]]
+
+
+def parent_for(root: str, name: str = "") -> str:
+    """The cgroup below which the containers of a manager have theirs, of one limiter where a name is given.
+
+    root: the manager's durable root; each has a parent of its own, so that two managers on one host never meet.
+    """
+    own = "" if root == _USUAL_ROOT else f"{zlib.crc32(root.encode()):08x}"
+    return "/" + "-".join(filter(None, ("cmanager", name, own)))
+
+
+class Tree:
+    """`PARENT/ID` in every mounted hierarchy; each controller is used where the host has it.
+
+    parent: like "/cmanager"; it is made when missing and stays, empty, when the last container goes. Every method
+    raises HostError for what the kernel refuses, and InvalidError for an id that is none.
+    """
+
+    def __init__(self, parent: str) -> None:
+        self.parent = parent
+        self.hierarchies = cgroups.hierarchies()
+
+    def path(self, id: str) -> str:
+        """The cgroup of a container, the same in every hierarchy: OCI's cgroupsPath."""
+        if not _ID.fullmatch(id):
+            raise InvalidError(f"not a container id: {id[:80]!r}")
+        return f"{self.parent}/{id}"
+
+    def of(self, controller: str) -> Hierarchy | None:
+        """The hierarchy that has a controller."""
+        return next((h for h in self.hierarchies if controller in h.controllers), None)
+
+    def unified(self) -> Hierarchy | None:
+        """The hierarchy of cgroup v2."""
+        return next((h for h in self.hierarchies if h.version == 2), None)
+
+    def need(self, what: str, controller: str) -> Hierarchy:
+        """The hierarchy that has the controller for `what`, UnsupportedError naming both where there is none.
+
+        Devices need none on v2, where a program decides (`bpf`).
+        """
+        found = self.of(controller) or (self.unified() if controller == "devices" else None)
+        if found is None:
+            raise UnsupportedError(f"{what} needs the cgroup controller {controller!r}, which this host lacks")
+        return found
+
+    def create(self, id: str, apply: Callable[[], None]) -> str:
+        """Make the cgroup and call `apply`, which writes its limits; returns its path.
+
+        One of an earlier run is removed first. When `apply` raises, nothing is left.
+        """
+        path = self.path(id)
+        if self._there(path):
+            self.remove(id)
+        try:
+            for hierarchy in self.hierarchies:
+                self._make(hierarchy, path)
+            apply()
+        except BaseException:
+            with suppress(CmanagerError):
+                self.remove(id)
+            raise
+        return path
+
+    def change(self, id: str, writes: Writes) -> None:
+        """Write to files of an existing cgroup; when one cannot be written, those before get their old values back.
+
+        Raises NotFoundError when there is no such cgroup.
+        """
+        if not self._there(self.path(id)):
+            raise NotFoundError(f"container {id[:12]} has no cgroup, it does not run")
+        writes = tuple(writes)
+        old = {file: files.read(file) for file, _ in writes}
+        try:
+            for file, value in writes:
+                files.write(file, value)
+        except HostError:
+            for file, value in old.items():
+                with suppress(HostError):
+                    files.write(file, value)
+            raise
+
+    def set_devices(self, id: str, rules: tuple[DeviceRule, ...]) -> None:
+        """Let these rules decide which devices may be used; no rule changes nothing."""
+        if not rules:
+            return
+        directory = self.need("device control", "devices").path(self.path(id))
+        if self.of("devices"):
+            v1.set_devices(directory, rules)
+        else:
+            from . import bpf
+
+            bpf.set_devices(directory, rules)
+
+    def usage(self, id: str) -> dict[str, Any]:
+        """What the container used, by the names of `cmanager.model.Usage`; empty when its cgroup is gone."""
+        path = self.path(id)
+        counters: dict[str, Any] = {}
+        for hierarchy in self.hierarchies:
+            module = v2 if hierarchy.version == 2 else v1
+            counters |= module.usage(hierarchy.path(path), hierarchy.controllers)
+        return counters
+
+    def freeze(self, id: str, frozen: bool) -> None:
+        """Stop all processes, or let them go on; returns when the kernel has. NotFoundError, UnsupportedError."""
+        path = self.path(id)
+        freezer = self.of("freezer")
+        hierarchy = freezer or self.unified()
+        if hierarchy is None:
+            raise UnsupportedError("freezing needs cgroup v2 or the controller 'freezer', this host has neither")
+        directory = hierarchy.path(path)
+        if not os.path.exists(directory):
+            raise NotFoundError(f"container {id[:12]} has no cgroup, it does not run")
+        (v1 if freezer else v2).freeze(directory, frozen)
+
+    def kill(self, id: str) -> None:
+        """SIGKILL every process, frozen or forking; returns when they are told."""
+        path = self.path(id)
+        unified = self.unified()
+        if unified and killing.kill_tree(unified.path(path)):
+            # A frozen v1 cgroup dies only when it is thawed.
+            with suppress(CmanagerError):
+                self.freeze(id, False)
+        for hierarchy in self.hierarchies:
+            if hierarchy.version == 1 and os.path.isdir(hierarchy.path(path)):
+                killing.kill_each(hierarchy.path(path), lambda frozen: self._try_freeze(id, frozen))
+                break
+
+    def remove(self, id: str) -> None:
+        """Kill what is left, wait some seconds for it and remove the cgroup. Idempotent."""
+        path = self.path(id)
+        left = [hierarchy.path(path) for hierarchy in self.hierarchies]
+        left = [directory for directory in left if not _removed(directory)]
+        deadline = time.monotonic() + _REMOVE_SECONDS
+        pause = 0.001
+        if left:
+            self.kill(id)
+        while left and time.monotonic() < deadline:
+            time.sleep(pause)
+            pause = min(pause * 2, 0.1)
+            left = [directory for directory in left if not _removed(directory)]
+            if left and pause >= 0.1:
+                self.kill(id)
+        if left:
+            raise HostError("remove cgroup", left[0], errno.EBUSY)
+
+    def owned(self) -> frozenset[str]:
+        """Ids that have a cgroup in any hierarchy."""
+        found: set[str] = set()
+        for hierarchy in self.hierarchies:
+            with suppress(FileNotFoundError):
+                found.update(name for name in os.listdir(hierarchy.path(self.parent)) if _ID.fullmatch(name))
+        return frozenset(found)
+
+    def _there(self, path: str) -> bool:
+        return any(os.path.exists(hierarchy.path(path)) for hierarchy in self.hierarchies)
+
+    def _make(self, hierarchy: Hierarchy, path: str) -> None:
+        module = v2 if hierarchy.version == 2 else v1
+        parent, own = hierarchy.path(self.parent), hierarchy.path(path)
+        # What the parent hands down is looked at each time: another start may have made it just now, or died there.
+        if not module.is_prepared(parent, hierarchy.controllers):
+            with suppress(FileExistsError):
+                files.mkdir(parent)
+            module.prepare_parent(hierarchy.mountpoint, parent, hierarchy.controllers)
+        with suppress(FileExistsError):
+            files.mkdir(own)
+        if hierarchy.version == 1:
+            v1.prepare(parent, own, hierarchy.controllers)
+
+    def _try_freeze(self, id: str, frozen: bool) -> None:
+        with suppress(CmanagerError):
+            self.freeze(id, frozen)
+
+
+def _removed(directory: str) -> bool:
+    """Remove a cgroup and those the container made in it; True when it is gone."""
+    try:
+        os.rmdir(directory)
+        return True
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+            raise HostError.of("remove cgroup", directory, error) from None
+    for below, names, _ in os.walk(directory, topdown=False):
+        for name in names:
+            with suppress(OSError):
+                os.rmdir(f"{below}/{name}")
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
