@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .attach import AttachVolumesSuite, DriveVolumesSuite
     from .commit import CommitSuite
     from .extend import ImportSuite, PushSuite, RegistrySuite
     from .images import ImagesSuite
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 #: The suites, and the modules that they are in.
 WHERE = {
     "AssignSuite": "network",
+    "AttachVolumesSuite": "attach",
     "CommitSuite": "commit",
+    "DriveVolumesSuite": "attach",
     "ImagesSuite": "images",
     "ImportSuite": "extend",
     "LimiterSuite": "limiter",
@@ -45,7 +48,9 @@ WHERE = {
 
 __all__ = [
     "AssignSuite",
+    "AttachVolumesSuite",
     "CommitSuite",
+    "DriveVolumesSuite",
     "ImagesSuite",
     "ImportSuite",
     "LimiterSuite",
