@@ -22,8 +22,8 @@ from cmanager.linux import syscalls, userns
 from . import turns
 from .support import OWN_KINDS, SHARED_KINDS, Snapshot
 
-#: The kit, which a checkout is not installed for; loaded once, also where it is.
-pytest_plugins = ["cmanager.testing.plugin"]
+#: The kit, which a checkout is not installed for, loaded once also where it is; and what is told of mutants at the end.
+pytest_plugins = ["cmanager.testing.plugin", "tests.mutants.table"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .attach import AttachVolumesSuite, DriveVolumesSuite
     from .commit import CommitSuite
-    from .extend import ImportSuite, PushSuite
+    from .extend import ImportSuite, PushSuite, RegistrySuite
     from .images import ImagesSuite
     from .limiter import LimiterSuite
     from .network import AssignSuite, NetworkSuite
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 #: The suites, and the modules that they are in.
 WHERE = {
     "AssignSuite": "network",
+    "AttachVolumesSuite": "attach",
     "CommitSuite": "commit",
+    "DriveVolumesSuite": "attach",
     "ImagesSuite": "images",
     "ImportSuite": "extend",
     "LimiterSuite": "limiter",
     "NetworkSuite": "network",
     "PublishSuite": "ports",
     "PushSuite": "extend",
+    "RegistrySuite": "extend",
     "RuntimeSuite": "runtime",
     "StorageSuite": "storage",
     "Suite": "suite",
@@ -44,13 +48,16 @@ WHERE = {
 
 __all__ = [
     "AssignSuite",
+    "AttachVolumesSuite",
     "CommitSuite",
+    "DriveVolumesSuite",
     "ImagesSuite",
     "ImportSuite",
     "LimiterSuite",
     "NetworkSuite",
     "PublishSuite",
     "PushSuite",
+    "RegistrySuite",
     "RuntimeSuite",
     "StorageSuite",
     "Suite",

@@ -1,12 +1,9 @@
 """The conformance suites of the optional `cmanager.seams.AttachVolumes` and `DriveVolumes` of a storage provider.
 
-    @pytest.mark.root
-    class TestMyAttachedVolumes(AttachVolumesSuite):
-        @pytest.fixture
-        def provider(self, tmp_path):
-            return Mine(tmp_path / "state")
+    class TestMine(AttachVolumesSuite):
+        provider = "mine"
 
-`provider` is a ready instance with a fresh state directory; where it has a driver, that one has no volumes.
+Where the provider has a driver, that one has no volumes at first.
 """
 
 from __future__ import annotations
@@ -14,18 +11,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from ..errors import ConflictError, InvalidError, NotFoundError
 from ..seams import AttachVolumes, DriveVolumes, Volumes
+from .suite import Suite
 
 ONE, TWO = "1" * 64, "2" * 64
 
 
-class AttachVolumesSuite:
-    """Every promise of `cmanager.seams.AttachVolumes`, checked. Subclass it with a `provider` fixture."""
+@pytest.mark.root
+class AttachVolumesSuite(Suite):
+    """Every promise of `cmanager.seams.AttachVolumes`, checked."""
+
+    seam = "storage"
+    ability = AttachVolumes
 
     def test_attaches_volumes(self, provider: Any) -> None:
         """The provider has every method, and nothing attached before it was told to."""
@@ -96,17 +98,22 @@ class AttachVolumesSuite:
         assert provider.attached() == ()
 
 
-class DriveVolumesSuite:
-    """Every promise of `cmanager.seams.DriveVolumes`, checked. Subclass it with a `provider` and an `options` fixture:
-    options that the driver takes."""
+@pytest.mark.root
+class DriveVolumesSuite(Suite):
+    """Every promise of `cmanager.seams.DriveVolumes`, checked. driver_options: of a volume, which the driver takes."""
+
+    seam = "storage"
+    ability = DriveVolumes
+    driver_options: ClassVar[dict[str, str]] = {}
 
     def test_drives_volumes(self, provider: Any) -> None:
         """The provider has every method, and its driver is there."""
         assert isinstance(provider, DriveVolumes), "a method of cmanager.seams.DriveVolumes is missing"
         provider.check_driver()
 
-    def test_a_recorded_volume_is_listed_and_its_name_taken(self, provider: Any, options: dict[str, str]) -> None:
+    def test_a_recorded_volume_is_listed_and_its_name_taken(self, provider: Any) -> None:
         """record_volume alone decides whose a name is; ready_volume makes it, twice as well as once."""
+        options = dict(self.driver_options)
         recorded = provider.record_volume("data", {"tier": "db"}, options, anonymous=True)
         assert (recorded.name, recorded.labels, recorded.options) == ("data", {"tier": "db"}, options)
         assert recorded.anonymous

@@ -17,7 +17,6 @@ import os
 import select
 import socket
 import subprocess
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from ..linux.rtnetlink import LOOPBACK, Rtnetlink
 from ..model.network import Attachment, Endpoint
 from ..seams import Assign, Network
 from .storage import in_child
-from .suite import Suite, steady
+from .suite import Suite, held, steady
 
 ENDPOINT = Endpoint("box", aliases=("box",))
 _HERE = "/proc/thread-self/ns/net"
@@ -86,15 +85,14 @@ def routes(path: str = "") -> list[dict[str, Any]]:
 
 
 def traces() -> dict[str, Any]:
-    """What a provider could leave behind on the host it is called in."""
+    """What a provider could leave behind on the host it is called in, and in this process."""
     return {
         "links": sorted(links()),
         "addresses": sorted((link["ifname"], a["local"]) for link in links().values() for a in link["addr_info"]),
         "routes": routes(),
         "tables": _said("nft", "list", "ruleset"),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii"),
-        "threads": threading.active_count(),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        **held(),
     }
 
 

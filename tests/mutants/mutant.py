@@ -64,7 +64,6 @@ class Verdict:
 
     caught_by: str
     because: str
-    seconds: float = 0
 
 
 class _Recorder:

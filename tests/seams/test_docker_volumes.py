@@ -10,37 +10,37 @@ from typing import Any
 
 import pytest
 
-from cmanager.model import Context
-from cmanager.testing.attach import AttachVolumesSuite, DriveVolumesSuite
-from cmanager_dockervolume import Options, cmanager_storages
+from cmanager.testing import AttachVolumesSuite, DriveVolumesSuite, Suite
 
 from ..support import wait_until
 
 
-@pytest.fixture
-def provider(tmp_path: Path) -> Iterator[Any]:
-    script = Path(__file__).parent.parent / "dockervolume.py"
-    socket = tmp_path / "shelf.sock"
-    plugin = subprocess.Popen([sys.executable, script, socket, tmp_path])
-    try:
-        wait_until(socket.exists, "the plugin listens")
-        [offered] = cmanager_storages()
-        context = Context(f"{tmp_path}/state", f"{tmp_path}/run", str(tmp_path), "", "docker:shelf")
-        yield offered.factory(context, Options(sockets=(str(tmp_path),), specs=()))
-    finally:
-        plugin.kill()
-        plugin.wait()
-        for place in (tmp_path / "mounts").glob("*"):
-            subprocess.run(["umount", "-q", place], check=False)
+class OnShelf(Suite):
+    """With Docker's plugin `shelf` running."""
+
+    provider = "docker:shelf"
+
+    def configure(self, place: Path) -> dict[str, Any]:
+        return {"sockets": [str(place)], "specs": []}
+
+    @pytest.fixture(autouse=True)
+    def shelf(self, place: Path) -> Iterator[None]:
+        script = Path(__file__).parent.parent / "dockervolume.py"
+        socket = place / "shelf.sock"
+        plugin = subprocess.Popen([sys.executable, script, socket, place])
+        try:
+            wait_until(socket.exists, "the plugin listens")
+            yield
+        finally:
+            plugin.kill()
+            plugin.wait()
+            for mounted in (place / "mounts").glob("*"):
+                subprocess.run(["umount", "-q", mounted], check=False)
 
 
-@pytest.mark.root
-class TestAttach(AttachVolumesSuite):
+class TestAttach(OnShelf, AttachVolumesSuite):
     pass
 
 
-@pytest.mark.root
-class TestDrive(DriveVolumesSuite):
-    @pytest.fixture
-    def options(self) -> dict[str, str]:
-        return {"size": "1g"}
+class TestDrive(OnShelf, DriveVolumesSuite):
+    driver_options = {"size": "1g"}
