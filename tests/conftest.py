@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ pytest_plugins = ["cmanager.testing.plugin", "tests.mutants.table"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # In the background of a script it is ignored, and by every program that a test starts too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _is_worker(config):
         os.environ[turns.VARIABLE] = tempfile.mkdtemp(prefix="cmanager-tests-")  # its workers inherit it
 
