@@ -73,8 +73,8 @@ def test_a_user(cli: Cli, host: str) -> None:
 
 def test_it_lives_where_the_container_lives_as_confined(cli: Cli, runtime: Runtime, host: str) -> None:
     init = cli.inspect(host)["State"]["Pid"]
-    words = [b"sh", b"-c", b"echo ready; sleep 1000; true"]
-    process = cli.start("exec", host, *map(os.fsdecode, words))
+    words = [b"sh", b"-c", b"echo ready; read line"]  # nothing that forks: a child has these words until it executes
+    process = cli.start("exec", "-i", host, *map(os.fsdecode, words))
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     cgroup = read(f"/proc/{init}/cgroup")
