@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from attrs import define
 
-from ..errors import CmanagerError, CommandError, ConflictError, HostError, NotFoundError
+from ..errors import CmanagerError, CommandError, ConflictError, NotFoundError
 from . import programs, syscalls
 from .process import Process, reap
 
@@ -82,10 +82,7 @@ class Forked:
 
     def kill(self, id: str, init: Process, number: int) -> None:
         """Send a signal to its first process, which any process may do."""
-        try:
-            init.send(number)
-        except OSError as error:
-            raise HostError.of(f"send signal {number} to", id[:12], error) from None
+        init.signal(number, id)
 
     def delete(self, id: str) -> None:
         """Kill and reap what still runs."""

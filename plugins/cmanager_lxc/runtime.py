@@ -110,10 +110,7 @@ class Lxc:
 
     def kill(self, id: str, init: Process, number: int) -> None:
         """See `cmanager.seams.Runtime.kill`."""
-        try:
-            init.send(number)
-        except OSError as error:
-            raise HostError.of(f"send signal {number} to", id[:12], error) from None
+        init.signal(number, id)
 
     def exec(self, bundle: Bundle, init: Process, process: dict[str, Any], stdio: Stdio) -> int:
         """See `cmanager.seams.Exec.exec`."""

@@ -135,10 +135,7 @@ class Nspawn:
 
     def kill(self, id: str, init: Process, number: int) -> None:
         """See `cmanager.seams.Runtime.kill`."""
-        try:
-            init.send(number)
-        except OSError as error:
-            raise HostError.of(f"send signal {number} to", id[:12], error) from None
+        init.signal(number, id)
 
     def delete(self, id: str) -> None:
         """See `cmanager.seams.Runtime.delete`."""

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cmanager.errors import HostError, InvalidError, NotFoundError, UnsupportedError
+from cmanager.errors import HostError, NotFoundError, UnsupportedError
 from cmanager.linux.changes import Change
 from cmanager.linux.layers import Bounds, Claim, Overlay, Store, unpack
+from cmanager.linux.layers.store import check_id
 from cmanager.linux.mounts import Mount, overlay_layers
 from cmanager.linux.volumes.store import VolumeStore
 from cmanager.model.image import Layer, check_digest
-from cmanager.model.names import ID
 from cmanager.model.volume import Volume
 
 from .missing import Stack, is_opaque
@@ -39,7 +39,7 @@ class OverlayStorage:
         self._bounds = bounds
 
     def prepare(self, id: str, layers: tuple[Layer, ...]) -> tuple[Mount, ...]:
-        _check_id(id)
+        check_id(id)
         layers = _distinct(layers)
         most = overlay_layers()
         if len(layers) > most:
@@ -62,10 +62,10 @@ class OverlayStorage:
         return (Mount("overlay", "overlay", "/", (*options, "nodev")),)
 
     def remove(self, id: str) -> None:
-        self._store.release(_check_id(id))
+        self._store.release(check_id(id))
 
     def usage(self, id: str) -> int:
-        return self._store.usage(_check_id(id))
+        return self._store.usage(check_id(id))
 
     def owned(self) -> frozenset[str]:
         return self._store.holders()
@@ -111,7 +111,7 @@ class OverlayStorage:
     ) -> Iterator[Comparison]:
         from cmanager.linux.layers.compare import Comparison, Upper  # no start needs it
 
-        upper = f"{self._store.home(_check_id(id))}/upper"
+        upper = f"{self._store.home(check_id(id))}/upper"
         if not os.path.isdir(upper):
             raise NotFoundError(f"storage overlay has nothing of container {id[:12]}")
         stack = Stack([self._store.layer(_key(layer)) for layer in reversed(_distinct(layers))])
@@ -168,9 +168,3 @@ def _visible(lowers: list[str]) -> list[str]:
 
 def _key(layer: Layer) -> str:
     return check_digest(layer.diff_id).removeprefix("sha256:")
-
-
-def _check_id(id: str) -> str:
-    if not ID.fullmatch(id):
-        raise InvalidError(f"not a container id: {id[:80]!r}")
-    return id

@@ -18,12 +18,11 @@ from attrs import frozen
 from ...errors import InvalidError
 from .bounds import Bounds
 from .staging import Claim
-from .store import Store
+from .store import Store, check_id
 from .unpack import unpack
 from .whiteouts import Apply
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{64}")
 _RECORD = "diff-ids.json"
 
 #: Called as start(source, target, lock): make the directory `target` a tree that equals `source` and can change
@@ -69,12 +68,12 @@ class Chains:
         """The directory with the root file system of `id`, made of these layers on the first call."""
         chains = _chains(layers)
         keys = tuple(chain.key for chain in chains)
-        self._store.hold(_check_id(id), keys, partial(self._fill, chains))
+        self._store.hold(check_id(id), keys, partial(self._fill, chains))
         return self.rootfs(id)
 
     def rootfs(self, id: str) -> str:
         """Where `prepare` puts it."""
-        return f"{self._store.home(_check_id(id))}/rootfs"
+        return f"{self._store.home(check_id(id))}/rootfs"
 
     def tree(self, layers: tuple[Packed, ...]) -> str | None:
         """The tree that holders of these layers began with, None for no layers."""
@@ -82,11 +81,11 @@ class Chains:
 
     def remove(self, id: str) -> None:
         """Remove what `prepare` made for `id`; what is gone is gone."""
-        self._store.release(_check_id(id))
+        self._store.release(check_id(id))
 
     def usage(self, id: str) -> int:
         """Bytes that holder `id` has on disk, 0 when there is none."""
-        return self._store.usage(_check_id(id))
+        return self._store.usage(check_id(id))
 
     def owned(self) -> frozenset[str]:
         """Ids of all holders."""
@@ -140,9 +139,3 @@ def _chains(layers: tuple[Packed, ...]) -> tuple[_Chain, ...]:
         chains.append(_Chain(key, below, layer, diff_ids))
         below = key
     return tuple(chains)
-
-
-def _check_id(id: str) -> str:
-    if not _ID.fullmatch(id):
-        raise InvalidError(f"not a container id: {id[:80]!r}")
-    return id

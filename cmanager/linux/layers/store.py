@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from ...errors import ConflictError, CorruptError, HostError
+from ...errors import ConflictError, CorruptError, HostError, InvalidError
 from .. import files
 from .staging import Claim, Staging
 from .usage import disk_usage
@@ -24,6 +24,13 @@ _ID = re.compile(r"[0-9a-f]{64}")
 _HOLDER = "container-"
 _LAYER = "layer-"
 _RECORD = "layers.json"
+
+
+def check_id(id: str) -> str:
+    """`id` if it is a holder's, which becomes part of paths: 64 hex digits; else InvalidError."""
+    if not _ID.fullmatch(id):
+        raise InvalidError(f"not a container id: {id[:80]!r}")
+    return id
 
 
 class Store:
