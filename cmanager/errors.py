@@ -69,9 +69,17 @@ class CommandError(CmanagerError):
         self.exit_code = exit_code
 
 
+#: What an error has besides its text.
+_KEPT = ("errno", "exit_code")
+
+
 def told(error: CmanagerError) -> dict[str, Any]:
-    """An error as plain data, for another process; `retold` makes it one again."""
-    return {"kind": type(error).__name__, "text": str(error)} | vars(error)
+    """An error as plain data, for another process; `retold` makes it one again.
+
+    A class of a plugin's own is told as the one of these that it is derived from.
+    """
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return {"kind": kind.__name__, "text": str(error)} | {key: vars(error)[key] for key in _KEPT if key in vars(error)}
 
 
 def retold(data: dict[str, Any]) -> CmanagerError:
@@ -79,5 +87,5 @@ def retold(data: dict[str, Any]) -> CmanagerError:
     kind = globals().get(data["kind"])
     error = CmanagerError.__new__(kind if isinstance(kind, type) and issubclass(kind, CmanagerError) else CmanagerError)
     Exception.__init__(error, data["text"])
-    vars(error).update({key: value for key, value in data.items() if key in ("errno", "exit_code")})
+    vars(error).update({key: data[key] for key in _KEPT if key in data})
     return error

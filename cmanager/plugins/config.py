@@ -12,7 +12,7 @@ import tomli
 from attrs import field, frozen
 
 from ..errors import InvalidError
-from .policy import Policy
+from .policy import Policy, parse
 
 SEAM_NAMES = ("image", "storage", "network", "limiter", "runtime")
 HOOKS = ("amend", "event")
@@ -152,8 +152,6 @@ def _plugin(path: str, kind: str, name: str, value: Any) -> tuple[str, Policy | 
         return value, None
     if not isinstance(value, dict):
         raise InvalidError(f"{_at(path, name)}: {name} must be a string or a table")
-    from .policy import parse
-
     return parse(kind, value, lambda key: _at(path, key), nearest)
 
 

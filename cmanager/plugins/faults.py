@@ -60,4 +60,4 @@ class Faults:
         return {"all": 0, "row": 0, "time": 0.0, "reason": ""}
 
     def _path(self, seam: str, name: str) -> str:
-        return f"{self._directory}/{seam}.{name.replace('/', '_')}.json"
+        return f"{self._directory}/{seam}.{name}.json"

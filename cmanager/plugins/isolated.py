@@ -247,9 +247,7 @@ class _Process:
 
     def death(self) -> str:
         """How it ended, in words; it is killed if it has only closed the channel."""
-        poller = select.poll()
-        poller.register(self._ended, select.POLLIN)
-        if not poller.poll(1000):
+        if not self._ends(1000):
             return "stopped answering and was ended"
         self._reap()
         if self._code is None:
@@ -261,9 +259,7 @@ class _Process:
     def end(self, log: Log) -> None:
         """Let it end; it is killed when it does not."""
         self.channel.close()
-        poller = select.poll()
-        poller.register(self._ended, select.POLLIN)
-        if poller.poll(1000):
+        if self._ends(1000):
             self.drain(log)
             self._reap()
             self._close()
@@ -283,6 +279,11 @@ class _Process:
     def forget(self) -> None:
         """Leave it to the process that made it and was forked: its descriptors may be other files here."""
         self.channel.detach()
+
+    def _ends(self, milliseconds: int) -> bool:
+        poller = select.poll()
+        poller.register(self._ended, select.POLLIN)
+        return bool(poller.poll(milliseconds))
 
     def _reap(self) -> None:
         if self._code is None:

@@ -22,6 +22,8 @@ from ..seams import API, SEAMS
 from .calls import attributes, protocols
 from .config import GROUP, Config, nearest, shipped_directory
 
+#: What a plugin's code may raise although no contract says so; not what a person does (KeyboardInterrupt).
+STRAY = (Exception, SystemExit)
 #: A member of a family; the rest becomes part of paths.
 _MEMBER = re.compile(r"[\w-]+:[a-zA-Z0-9][\w.-]{0,127}", re.ASCII)
 _TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
@@ -33,7 +35,6 @@ class Found:
 
     target: str
     origin: str
-    installed: bool = False
 
 
 class Loader:
@@ -60,7 +61,7 @@ class Loader:
 
     def builtin(self, seam: str, name: str) -> bool:
         """Whether it came with cmanager."""
-        return self._in_file(seam, name) and self.module(seam, name)[0] in self.config.builtin
+        return self._in_file(seam, name) and self._named(seam, name) in self.config.builtin
 
     def called(self, seam: str, name: str) -> str:
         """How messages call it: with the distribution and its version where it was installed as one."""
@@ -78,8 +79,10 @@ class Loader:
         """Whether the plugin is installed; one that does not load is. Nothing of it is imported."""
         if not self._in_file(seam, name):
             return self._listed(seam, name) in self._entry_points()
-        module = self.module(seam, name)[0]
-        return module in self.config.builtin or importlib.util.find_spec(module.partition(".")[0]) is not None
+        module = self._named(seam, name)
+        if not module or module in self.config.builtin:
+            return True
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
 
     def check(self, seam: str, name: str) -> None:
         """Import it and see that it offers what it is there for. Raises PluginError, NotFoundError."""
@@ -111,7 +114,7 @@ class Loader:
             instance = provider.factory(context, options)
         except CmanagerError:
             raise
-        except Exception as error:
+        except STRAY as error:
             raise PluginError(f"{self.called(seam, name)} failed to start: {why(error)}") from error
         kinds = SEAMS[seam][1]
         if not isinstance(instance, kinds):
@@ -124,7 +127,7 @@ class Loader:
         hook = SEAMS[seam][0]
         try:
             answers: list[Any] = [provider for offered in getattr(manager.hook, hook)() for provider in offered]
-        except Exception as error:
+        except STRAY as error:
             raise PluginError(f"{self.called(seam, name)} failed in {hook}: {why(error)}") from error
         wanted = self.module(seam, name)[1] or self._listed(seam, name).partition(".")[2]
         found = [p for p in answers if isinstance(p, Provider) and p.name == wanted]
@@ -163,7 +166,7 @@ class Loader:
         _check_owner(module_name, what)
         try:
             module = importlib.import_module(module_name)
-        except (Exception, SystemExit) as error:
+        except STRAY as error:
             raise PluginError(f"{what} does not load: {why(error)}") from error
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
@@ -202,6 +205,11 @@ class Loader:
             return self._entry_points()[key].target
         raise NotFoundError(f"no {seam} plugin {name!r}{nearest(name, self.names(seam))}")
 
+    def _named(self, seam: str, name: str) -> str:
+        """The module of a target, of whatever api, "" for a target that makes no sense."""
+        match = _TARGET.fullmatch(self._target(seam, name))
+        return match[1] if match else ""
+
     def _in_file(self, seam: str, name: str) -> bool:
         return self._listed(seam, name) in self.config.plugins
 
@@ -226,9 +234,9 @@ class Loader:
                 other = self._scanned.get(point.name)
                 if other and other.target != point.value:
                     both = f"both {other.origin} and {origin} provide it"
-                    self._scanned[point.name] = Found(both, origin, installed=True)
+                    self._scanned[point.name] = Found(both, origin)
                     continue
-                self._scanned[point.name] = Found(point.value, origin, installed=True)
+                self._scanned[point.name] = Found(point.value, origin)
         return self._scanned
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from attrs import evolve
+
 from ..errors import CmanagerError, InvalidError, PluginError
 from ..model.plugin import Amendment, Event
 from .calls import Call, face, methods
 from .config import Config
 from .faults import Faults
-from .loader import Loader, describe, why
+from .loader import STRAY, Found, Loader, describe, why
 from .policy import NEUTRAL, Policy
 
 
@@ -138,12 +140,15 @@ class Plugins:
         return warnings
 
     def rows(self) -> list[PluginRow]:
-        """Every known provider and hook plugin, loaded (not run) to see whether it works; broken ones say why."""
-        known = self._loader.known()
+        """Every known provider and hook plugin, loaded (not run) to see whether it works; broken ones say why.
+
+        One that plugins.toml has a policy for is among them, installed or not.
+        """
+        known = dict.fromkeys(self.config.policies, Found("", "plugins.toml")) | self._loader.known()
         for key in known:
             self.begin(*key.split(".", 1))
         rows = []
-        for key, found in known.items():
+        for key, found in sorted(known.items(), key=lambda item: item[0]):
             seam, _, name = key.partition(".")
             isolation = self._policy(seam, name).isolation
             try:
@@ -169,8 +174,6 @@ class Plugins:
         policy = self.config.policies.get(f"{seam}.{name}", Policy())
         if policy.isolation:
             return policy
-        from attrs import evolve
-
         return evolve(policy, isolation="inline" if self._loader.builtin(seam, name) else "process")
 
     def _allowed(self, seam: str, name: str) -> None:
@@ -183,10 +186,10 @@ class Plugins:
         policy = self._policy(seam, name)
         plugin = self._alone(seam, name) if policy.isolation == "process" else _Inline(self._loader, seam, name)
         call = self._forgiving(seam, name, policy, plugin.call)
-        if "CMANAGER_TRACE" in os.environ:
+        if target := os.environ.get("CMANAGER_TRACE"):
             from .trace import traced
 
-            call = traced(f"{seam}.{name}", call)
+            call = traced(f"{seam}.{name}", call, target)
         if seam == "hooks":
             return face(seam, (), {}, call)
         try:
@@ -251,7 +254,7 @@ class _Inline:
             return getattr(instance, method)(*arguments, **named)
         except CmanagerError:
             raise
-        except (Exception, SystemExit) as error:
+        except STRAY as error:
             if isinstance(error, OSError) and methods(self._seam)[method].writes:
                 raise
             what = self._loader.called(self._seam, self._name)

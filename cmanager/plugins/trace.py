@@ -4,45 +4,54 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
+from ..errors import InvalidError
 from .calls import Call
 
-#: "1" for stderr, or the path of a file that lines are appended to.
-VARIABLE = "CMANAGER_TRACE"
 _LENGTH = 60
 
 
-def traced(plugin: str, call: Call) -> Call:
-    """The same call, told of when it ends. plugin: "SEAM.NAME"."""
+def traced(plugin: str, call: Call, target: str) -> Call:
+    """The same call, told of when it ends. plugin: "SEAM.NAME"; target: "1" for stderr, or the absolute path of a file
+    that lines are appended to. Raises InvalidError for another, or one that cannot be written."""
+    try:
+        _append(target, b"")
+    except OSError as error:
+        raise InvalidError(f"cannot trace to CMANAGER_TRACE={target}: {(error.strerror or '').lower()}") from None
 
     def tracing(method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         began = time.monotonic()
         try:
             answer = call(method, arguments, named)
         except BaseException as error:
-            _tell(plugin, method, arguments, named, f"raised {type(error).__name__}: {error}", began)
+            tell(method, arguments, named, f"raised {type(error).__name__}: {error}", began)
             raise
-        _tell(plugin, method, arguments, named, f"-> {_short(answer)}", began)
+        tell(method, arguments, named, f"-> {_short(answer)}", began)
         return answer
+
+    def tell(method: str, arguments: tuple[Any, ...], named: dict[str, Any], outcome: str, began: float) -> None:
+        given = ", ".join([*map(_short, arguments), *(f"{name}={_short(value)}" for name, value in named.items())])
+        milliseconds = (time.monotonic() - began) * 1000
+        line = f"cmanager: trace: {os.getpid()} {plugin} {method}({given}) {outcome} {milliseconds:.1f} ms\n"
+        with suppress(OSError):  # a full disk, or nobody who reads: the call has been made
+            _append(target, line.encode("utf-8", "backslashreplace"))
 
     return tracing
 
 
-def _tell(
-    plugin: str, method: str, arguments: tuple[Any, ...], named: dict[str, Any], outcome: str, began: float
-) -> None:
-    given = ", ".join([*map(_short, arguments), *(f"{name}={_short(value)}" for name, value in named.items())])
-    milliseconds = (time.monotonic() - began) * 1000
-    line = f"cmanager: trace: {os.getpid()} {plugin} {method}({given}) {outcome} {milliseconds:.1f} ms\n"
-    data = line.encode("utf-8", "backslashreplace")
-    target = os.environ[VARIABLE]
-    fd = 2 if target in ("", "1") else os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def _append(target: str, data: bytes) -> None:
+    if target == "1":
+        os.write(2, data)
+        return
+    if not target.startswith("/"):
+        raise OSError(22, "it is 1 for stderr, or an absolute path")
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, data)
     finally:
-        if fd != 2:
-            os.close(fd)
+        os.close(fd)
 
 
 def _short(value: Any) -> str:

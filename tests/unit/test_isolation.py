@@ -38,7 +38,8 @@ class Mine:
 
 @hookimpl
 def {hook}():
-    return [Provider("mine", lambda context, options: Mine(), api={api})]
+    {offers}
+    return [Provider("mine", lambda context, options: {made}, api={api})]
 """
 #: Faults of a call: what the plugin does, and what is said of it, where it has a process of its own and where not;
 #: None where nothing can be said any more.
@@ -65,6 +66,8 @@ LOADS: dict[str, tuple[dict[str, str], str]] = {
     "exits when imported": ({"top": "sys.exit(3)"}, "does not load: SystemExit: 3"),
     "another api": ({"api": "2"}, "is written for api 2, this cmanager has api 1"),
     "misspelt hook": ({"hook": "cmanager_netwroks"}, "unknown hook 'cmanager_netwroks', did you mean 'cmanager_netwo"),
+    "exits in its hook": ({"offers": "sys.exit(3)"}, "failed in cmanager_networks: SystemExit: 3"),
+    "exits in its factory": ({"made": "sys.exit(3)"}, "failed to start: SystemExit: 3"),
     "offers nothing": (
         {"hook": "cmanager_storages"},
         "cmanager_networks offers nothing instead of one provider 'mine'",
@@ -90,7 +93,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     def make(
         policy: str = 'isolation = "process"\ndeadlines = 0.5\nmemory = 64', seam: str = "network", **changes: str
     ) -> Plugins:
-        source = {"top": "", "attach": "", "fault": "", "hook": "cmanager_networks", "api": "1"} | changes
+        plain = {"top": "", "attach": "", "fault": "", "offers": "", "made": "Mine()", "api": "1"}
+        source = plain | {"hook": "cmanager_networks"} | changes
         (site / "__init__.py").write_text(source.get("source") or SOURCE.format(**source))
         monkeypatch.delitem(sys.modules, "faulty", raising=False)
         hooks = '[hooks]\namend = ["mine"]\nevent = ["mine"]\n' if seam == "hooks" else ""
@@ -210,6 +214,13 @@ def test_errors_of_the_contract_arrive_as_they_were_raised(make: Make) -> None:
     ) as error:
         plugins.get("network", "mine").attach("f" * 64, "/netns", ENDPOINT)
     assert error.value.errno == 28
+
+
+def test_an_error_of_its_own_class_arrives_as_what_it_is_derived_from(make: Make) -> None:
+    top = "class Full(ExhaustedError):\n    pass"
+    plugins = make(top=top, attach="error = Full('no room'); error.about = object(); raise error")
+    with pytest.raises(ExhaustedError, match=r"^no room$"):
+        plugins.get("network", "mine").attach("f" * 64, "/netns", ENDPOINT)
 
 
 def test_what_it_prints_is_kept_and_its_last_line_quoted(make: Make, tmp_path: Path) -> None:
@@ -334,6 +345,15 @@ def test_one_that_fails_again_and_again_is_left_in_peace_for_a_while(
     assert row.reason.startswith("4 faults, the last 0 s ago: hooks plugin 'mine' failed in cmanager_event: ZeroDivis")
 
 
+@pytest.mark.parametrize("target", ["trace", "/nowhere/trace", "0x1"])
+def test_a_trace_that_cannot_be_written_is_refused_before_a_call(
+    make: Make, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setenv("CMANAGER_TRACE", target)
+    with pytest.raises(InvalidError, match=f"^cannot trace to CMANAGER_TRACE={target}: "):
+        make().get("network", "mine")
+
+
 # -- configuration -------------------------------------------------------------------------------------------------
 
 
@@ -356,6 +376,25 @@ def test_a_policy_that_makes_no_sense_names_file_and_line(make: Make, policy: st
     with pytest.raises(InvalidError) as raised:
         make(policy)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("target", ["faulty [api2]", "faulty", "no_such_module [api1]"])
+def test_a_line_that_does_not_fit_is_one_failed_row_and_stops_nothing(tmp_path: Path, target: str) -> None:
+    config = tmp_path / "plugins.toml"
+    config.write_text(f'[plugins]\nnetwork.mine = "{target}"\n')
+    plugins = Plugins(load_config(str(config)), str(tmp_path / "root"), str(tmp_path / "run"))
+    states = {(row.name, row.state) for row in plugins.rows() if row.seam == "network"}
+    assert states >= {("mine", "failed"), ("bridge", "ok")}
+    assert plugins.there("network", "mine") is ("no_such" not in target)
+
+
+def test_a_policy_for_what_is_not_installed_is_a_failed_row(tmp_path: Path) -> None:
+    config = tmp_path / "plugins.toml"
+    config.write_text('[plugins.runtime.natvie]\nisolation = "process"\n')
+    plugins = Plugins(load_config(str(config)), str(tmp_path / "root"), str(tmp_path / "run"))
+    (row,) = [row for row in plugins.rows() if row.name == "natvie"]
+    assert row.state == "failed"
+    assert "did you mean 'native'" in row.reason
 
 
 def test_what_came_with_cmanager_is_inline_and_others_are_alone(make: Make) -> None:
