@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from .extend import ImportSuite, PushSuite
     from .images import ImagesSuite
     from .limiter import LimiterSuite
+    from .limits import CoverSuite
     from .network import AssignSuite, NetworkSuite
     from .ports import PublishSuite
     from .runtime import RuntimeSuite
+    from .shape import ShapeSuite
     from .storage import StorageSuite
     from .suite import Suite
     from .volumes import VolumesSuite
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 WHERE = {
     "AssignSuite": "network",
     "CommitSuite": "commit",
+    "CoverSuite": "limits",
     "ImagesSuite": "images",
     "ImportSuite": "extend",
     "LimiterSuite": "limiter",
@@ -37,6 +40,7 @@ WHERE = {
     "PublishSuite": "ports",
     "PushSuite": "extend",
     "RuntimeSuite": "runtime",
+    "ShapeSuite": "shape",
     "StorageSuite": "storage",
     "Suite": "suite",
     "VolumesSuite": "volumes",
@@ -45,6 +49,7 @@ WHERE = {
 __all__ = [
     "AssignSuite",
     "CommitSuite",
+    "CoverSuite",
     "ImagesSuite",
     "ImportSuite",
     "LimiterSuite",
@@ -52,6 +57,7 @@ __all__ = [
     "PublishSuite",
     "PushSuite",
     "RuntimeSuite",
+    "ShapeSuite",
     "StorageSuite",
     "Suite",
     "VolumesSuite",

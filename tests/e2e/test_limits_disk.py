@@ -1,0 +1,143 @@
+"""Limits and priorities on disks: direct reads and writes of a loop device, timed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..disks import chosen, disk
+from ..support import Cli, wait_until
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[str]:
+    """A disk of 64 MiB."""
+    with disk(tmp_path) as found:
+        yield found
+
+
+def copied(cli: Cli, node: str, *options: str, way: str, size: str, count: int) -> tuple[int, float]:
+    """Bytes, and the seconds that they took, of a direct read or write in a container."""
+    files = "if=/disk of=/dev/null iflag=direct" if way == "read" else "if=/dev/zero of=/disk oflag=direct conv=notrunc"
+    # The clock of the program, not of the start around it.
+    script = f"read a b < /proc/uptime; dd {files} bs={size} count={count} && read c d < /proc/uptime && echo $a $c"
+    device = ("--device", f"{node}:/disk")
+    done = cli("run", "--rm", "--network", "none", *device, *options, "busybox", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    amount = re.search(r"(\d+) bytes", done.stderr)
+    assert amount, done.stderr
+    began, ended = map(float, done.stdout.split())
+    return int(amount[1]), ended - began
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+def test_bytes_a_second_are_what_was_asked_for(cli: Cli, node: str, way: str) -> None:
+    limit = ("--limits", "strict", f"--device-{way}-bps", f"{node}:10mb")
+    amount, seconds = copied(cli, node, *limit, way=way, size="1M", count=15)
+    assert 9 <= amount / seconds / 2**20 <= 11, f"{amount} bytes in {seconds} s"
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+def test_operations_a_second_are_what_was_asked_for(cli: Cli, node: str, way: str) -> None:
+    amount, seconds = copied(cli, node, f"--device-{way}-iops", f"{node}:100", way=way, size="4k", count=150)
+    assert 90 <= amount / 4096 / seconds <= 110, f"{amount / 4096} in {seconds} s"
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.parametrize("way", ["read", "write"])
+def test_thirty_megabytes_a_second(cli: Cli, node: str, way: str) -> None:
+    amount, seconds = copied(cli, node, f"--device-{way}-bps", f"{node}:30mb", way=way, size="1M", count=60)
+    assert 27 <= amount / seconds / 2**20 <= 33, f"{amount} bytes in {seconds} s"
+
+
+def test_one_that_runs_is_slowed_down_and_let_go(cli: Cli, node: str) -> None:
+    loop = "while :; do dd if=/disk of=/dev/null iflag=direct bs=64k count=16 2>/dev/null; echo $((n=n+1)) > /n; done"
+    cli.ok("run", "-d", "--name", "reader", "--device", f"{node}:/disk", "busybox", "sh", "-c", loop)
+
+    def speed(seconds: float) -> float:
+        """Mebibytes a second."""
+        before, began = rounds(cli, "reader"), time.monotonic()
+        time.sleep(seconds)
+        return (rounds(cli, "reader") - before) / (time.monotonic() - began)
+
+    wait_until(lambda: rounds(cli, "reader"), "it reads")
+    free = speed(0.5)
+    cli.ok("update", "--device-read-bps", f"{node}:4mb", "reader")
+    slow = speed(1.5)
+    cli.ok("update", "--device-read-bps", f"{node}:0", "reader")
+    assert slow < 8 < min(free, speed(0.5)), (free, slow)
+    rates = cli.inspect("reader")["HostConfig"]["BlkioDeviceReadBps"]
+    assert rates == [{"Path": node, "Rate": 0}]
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_heavier_gets_more_of_a_disk(cli: Cli, tmp_path: Path) -> None:
+    with disk(tmp_path, 256, scheduler="bfq") as node:
+        cli("run", "--rm", "--device", f"{node}:/disk", "busybox", "dd", "if=/disk", "of=/dev/null", "bs=1M")
+        # Pairs in the order A B B A, so that what changes with time does not count.
+        equal_1, more_1 = share(cli, node, "100"), share(cli, node, "800")
+        more_2, equal_2 = share(cli, node, "800"), share(cli, node, "100")
+    assert min(more_1, more_2) > max(equal_1, equal_2), (equal_1, more_1, more_2, equal_2)
+
+
+def share(cli: Cli, node: str, weight: str) -> float:
+    """What the first of two readers gets, the second with weight 100."""
+    dd = "dd if=/disk of=/dev/null iflag=direct bs=256k count=40 skip=%d 2>/dev/null"
+    script = f"while :; do {dd}; echo $((n=n+1)) > /n; done"
+    for name, given, skip in (("one", weight, 0), ("two", "100", 500)):
+        options = ("--blkio-weight-device", f"{node}:{given}", "--device", f"{node}:/disk")
+        cli.ok("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script % skip)
+    first = [rounds(cli, name) for name in ("one", "two")]
+    time.sleep(4)
+    one, two = (rounds(cli, name) - before for name, before in zip(("one", "two"), first, strict=True))
+    cli.ok("rm", "-f", "one", "two")
+    return one / (one + two)
+
+
+def rounds(cli: Cli, name: str) -> int:
+    """How often it has read what it reads again and again."""
+    return int(cli("exec", name, "cat", "/n").stdout or 0)
+
+
+def test_a_weight_that_the_scheduler_ignores_is_refused_naming_it(cli: Cli, node: str) -> None:
+    scheduler = chosen(node)
+    if scheduler == "bfq":
+        pytest.skip("loop devices have the I/O scheduler bfq here, which honours weights")
+    done = cli("run", "--name", "w", "--blkio-weight-device", f"{node}:300", "busybox", "true")
+    assert done.returncode == 125
+    assert repr(scheduler) in done.stderr
+    assert node in done.stderr
+    assert "w" not in cli.names()
+    if all(chosen(f"/dev/{disk.name}") != "bfq" for disk in Path("/sys/block").iterdir() if used(disk)):
+        done = cli("run", "--blkio-weight", "300", "busybox", "true")
+        assert done.returncode == 125
+        assert f"{Path(node).name} has {scheduler}" in done.stderr or "has " in done.stderr
+
+
+def used(place: Path) -> bool:
+    return (place / "queue/scheduler").exists() and (place / "size").read_text() != "0\n"
+
+
+def test_a_weight_is_accepted_where_the_scheduler_honours_it(cli: Cli, tmp_path: Path) -> None:
+    with disk(tmp_path, scheduler="bfq") as node:
+        cli.ok("run", "-d", "--name", "w", "--blkio-weight-device", f"{node}:300", "busybox", "sleep", "1000")
+        cli.ok("update", "--blkio-weight-device", f"{node}:400", "--blkio-weight", "500", "w")
+        host = cli.inspect("w")["HostConfig"]
+        cli.ok("rm", "-f", "w")
+    assert (host["BlkioWeight"], host["BlkioWeightDevice"]) == (500, [{"Path": node, "Weight": 400}])
+
+
+@pytest.mark.parametrize("value", ["/dev/null:1mb", "/dev/no-such:1mb", "sda:1mb", "/dev/loop0:fast", "/dev/loop0"])
+def test_what_is_no_disk_or_no_speed_is_refused(cli: Cli, value: str) -> None:
+    done = cli("run", "--device-write-bps", value, "busybox", "true")
+    assert done.returncode == 125
+    assert value.partition(":")[0] in done.stderr
+    assert done.stderr.count("\n") == 1
