@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import pytest
 @contextmanager
 def disk(place: Path, megabytes: int = 64, scheduler: str = "") -> Iterator[str]:
     """Its node, such as "/dev/loop0"; gone afterwards. Skips where there is no such device or I/O scheduler."""
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "--quiet", "loop"], check=False)
     file = place / "disk"
     file.write_bytes(b"")
     with file.open("r+b") as opened:

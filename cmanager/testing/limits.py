@@ -3,14 +3,15 @@
     class TestMine(CoverSuite):
         provider = "mine"
 
-Each limit that it announces is tried by its effect; one that `check` refuses as unsupported on this host is skipped with
-the reason. Disks are files behind loop devices (losetup(8)).
+Each limit that it announces is tried by its effect; one that `check` refuses as unsupported on this host is skipped
+with the reason. Disks are files behind loop devices (losetup(8)).
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ class CoverSuite(OnCgroups):
     @pytest.fixture
     def disk(self, tmp_path: Path) -> Iterator[str]:
         """A block device of 8 MiB, and nobody else's."""
+        if shutil.which("modprobe"):
+            subprocess.run(["modprobe", "--quiet", "loop"], check=False)
         with (tmp_path / "disk").open("wb") as file:
             file.truncate(8 * _MIB)
         made = subprocess.run(
@@ -83,7 +86,7 @@ class CoverSuite(OnCgroups):
 
     def test_memory_is_bounded_whichever_way_it_changes(self, provider: Limiter, id: str) -> None:
         """Raised and lowered, with swap bounded too; each bound holds at once."""
-        small = checked(provider, Limits(memory=32 * _MIB, memory_swap=32 * _MIB))
+        small = checked(provider, _known(provider, "memory_swap", memory=32 * _MIB, memory_swap=32 * _MIB))
         path = provider.create(id, small).path
         for limits in (small, Limits(memory=160 * _MIB, memory_swap=160 * _MIB), small):
             provider.update(id, limits)
@@ -115,13 +118,11 @@ class CoverSuite(OnCgroups):
         self, provider: Limiter, id: str, disk: str, name: str
     ) -> None:
         """Direct I/O (open(2)) of a mebibyte in pieces of 64 KiB, which takes half a second; 0 lifts the limit."""
-        speed = 32 if name.endswith("iops") else 2 * _MIB
-        path = provider.create(
-            id, checked(provider, _known(provider, name, **{name: (DeviceLimit(disk, speed),)}))
-        ).path
+        speed = DeviceLimit(disk, 32 if name.endswith("iops") else 2 * _MIB)
+        path = provider.create(id, checked(provider, _known(provider, name, **{name: (speed,)}))).path
         seconds = float(told(path, lambda: _direct(disk, "write" in name)))
         assert 0.35 <= seconds <= 1, f"{seconds} s, where half a second is right"
-        provider.update(id, Limits(**{name: (DeviceLimit(disk, 0),)}))
+        provider.update(id, _known(provider, name, **{name: (DeviceLimit(disk, 0),)}))
         assert float(told(path, lambda: _direct(disk, "write" in name))) < 0.35, "a limit of 0 is none"
 
     def test_a_weight_is_honoured_or_refused(self, provider: Limiter, id: str, disk: str) -> None:
@@ -150,7 +151,7 @@ class CoverSuite(OnCgroups):
             if int(free.read_text(encoding="ascii")) < 2:
                 pytest.skip("no two huge pages can be had here")
             path = provider.create(id, limits).path
-            assert [told(path, lambda count=count: _huge(count)) for count in (1, 2)] == ["mapped", "refused"]
+            assert (told(path, lambda: _huge(1)), told(path, lambda: _huge(2))) == ("mapped", "refused")
         finally:
             provider.remove(id)
             free.write_text(before, encoding="ascii")
@@ -192,7 +193,8 @@ class CoverSuite(OnCgroups):
 
     def test_all_or_nothing_is_changed(self, provider: Limiter, id: str) -> None:
         """Where the kernel refuses one limit, those before it have their old values again."""
-        limits = checked(provider, Limits(pids=4, memory=128 * _MIB, memory_swap=128 * _MIB))
+        most = 128 * _MIB
+        limits = checked(provider, _known(provider, "memory_swap", pids=4, memory=most, memory_swap=most))
         path = provider.create(id, limits).path
         filled, tell = os.pipe()
         pid = spawn(path, lambda: _keep(64 * _MIB, tell))

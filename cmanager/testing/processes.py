@@ -78,6 +78,7 @@ def most_forks(path: str, wanted: int) -> int:
 
 
 def opens(what: str) -> str:
+    """Whether "null r", "zero w" and the like can be opened: "ok", or the name of the errno."""
     name, _, access = what.partition(" ")
     try:
         os.close(os.open(f"/dev/{name}", os.O_RDONLY if access == "r" else os.O_WRONLY))
@@ -94,11 +95,13 @@ def use(size: int) -> None:
 
 
 def burn() -> None:
+    """Compute until it is killed."""
     while True:
         sum(range(1000))
 
 
 def end(pid: int) -> None:
+    """Kill a child that the test may have ended already."""
     try:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
