@@ -10,8 +10,8 @@ pytestmark = pytest.mark.root
 
 #: The kernel's log, which is in no default list; without SYSLOG it refuses by itself where dmesg_restrict is on.
 _LOG = ("--cap-add", "SYSLOG")
-_READ = "mknod /log c 1 11 2>/dev/null; head -c 1 /log >/dev/null && echo read"
-_WRITE = "echo x > /log && echo written"
+_READ = "mknod /dev/log c 1 11 2>/dev/null; head -c 1 /dev/log >/dev/null && echo read"
+_WRITE = "echo x > /dev/log && echo written"
 
 
 def test_outside_of_the_list_nothing_is_opened_and_inside_all_works(cli: Cli) -> None:

@@ -24,10 +24,14 @@ def node(tmp_path: Path) -> Iterator[str]:
 
 def copied(cli: Cli, node: str, *options: str, way: str, size: str, count: int) -> tuple[int, float]:
     """Bytes, and the seconds that they took, of a direct read or write in a container."""
-    files = "if=/disk of=/dev/null iflag=direct" if way == "read" else "if=/dev/zero of=/disk oflag=direct conv=notrunc"
+    files = (
+        "if=/dev/disk of=/dev/null iflag=direct"
+        if way == "read"
+        else "if=/dev/zero of=/dev/disk oflag=direct conv=notrunc"
+    )
     # The clock of the program, not of the start around it.
     script = f"read a b < /proc/uptime; dd {files} bs={size} count={count} && read c d < /proc/uptime && echo $a $c"
-    device = ("--device", f"{node}:/disk")
+    device = ("--device", f"{node}:/dev/disk")
     done = cli("run", "--rm", "--network", "none", *device, *options, "busybox", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
     amount = re.search(r"(\d+) bytes", done.stderr)
@@ -58,8 +62,10 @@ def test_thirty_megabytes_a_second(cli: Cli, node: str, way: str) -> None:
 
 
 def test_one_that_runs_is_slowed_down_and_let_go(cli: Cli, node: str) -> None:
-    loop = "while :; do dd if=/disk of=/dev/null iflag=direct bs=64k count=16 2>/dev/null; echo $((n=n+1)) > /n; done"
-    cli.ok("run", "-d", "--name", "reader", "--device", f"{node}:/disk", "busybox", "sh", "-c", loop)
+    loop = (
+        "while :; do dd if=/dev/disk of=/dev/null iflag=direct bs=64k count=16 2>/dev/null; echo $((n=n+1)) > /n; done"
+    )
+    cli.ok("run", "-d", "--name", "reader", "--device", f"{node}:/dev/disk", "busybox", "sh", "-c", loop)
 
     def speed(seconds: float) -> float:
         """Mebibytes a second."""
@@ -81,7 +87,7 @@ def test_one_that_runs_is_slowed_down_and_let_go(cli: Cli, node: str) -> None:
 @pytest.mark.alone
 def test_the_heavier_gets_more_of_a_disk(cli: Cli, tmp_path: Path) -> None:
     with disk(tmp_path, 256, scheduler="bfq") as node:
-        cli("run", "--rm", "--device", f"{node}:/disk", "busybox", "dd", "if=/disk", "of=/dev/null", "bs=1M")
+        cli("run", "--rm", "--device", f"{node}:/dev/disk", "busybox", "dd", "if=/dev/disk", "of=/dev/null", "bs=1M")
         # Pairs in the order A B B A, so that what changes with time does not count.
         equal_1, more_1 = share(cli, node, "100"), share(cli, node, "800")
         more_2, equal_2 = share(cli, node, "800"), share(cli, node, "100")
@@ -90,10 +96,10 @@ def test_the_heavier_gets_more_of_a_disk(cli: Cli, tmp_path: Path) -> None:
 
 def share(cli: Cli, node: str, weight: str) -> float:
     """What the first of two readers gets, the second with weight 100."""
-    dd = "dd if=/disk of=/dev/null iflag=direct bs=256k count=40 skip=%d 2>/dev/null"
+    dd = "dd if=/dev/disk of=/dev/null iflag=direct bs=256k count=40 skip=%d 2>/dev/null"
     script = f"while :; do {dd}; echo $((n=n+1)) > /n; done"
     for name, given, skip in (("one", weight, 0), ("two", "100", 500)):
-        options = ("--blkio-weight-device", f"{node}:{given}", "--device", f"{node}:/disk")
+        options = ("--blkio-weight-device", f"{node}:{given}", "--device", f"{node}:/dev/disk")
         cli.ok("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script % skip)
     first = [rounds(cli, name) for name in ("one", "two")]
     time.sleep(4)
