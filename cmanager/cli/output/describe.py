@@ -6,23 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InvalidError
-from ...model import (
-    Container,
-    DeviceLimit,
-    DeviceRule,
-    Dropped,
-    Health,
-    Image,
-    ImageConfig,
-    Limits,
-    LogConfig,
-    RunRequest,
-    Volume,
-)
-from ...oci import defaults, health
+from ...model import Container, Dropped, Health, Image, ImageConfig, LogConfig, RunRequest, Volume
+from ...oci import health
 from . import mounts, ports
 from .gofunctions import OpenMap
 from .human import rfc3339
+from .limits import described
 from .rows import split_reference, state_word
 
 
@@ -210,7 +199,6 @@ def _health(health: Health) -> dict[str, Any]:
 
 def _host_config(found: Container) -> dict[str, Any]:
     request, spaces = found.request, found.request.namespaces
-    limits = request.limits
     return {
         "LogConfig": _log_config(request.log),
         "NetworkMode": _mode(request, "network", request.network),
@@ -240,46 +228,11 @@ def _host_config(found: Container) -> dict[str, Any]:
         "UTSMode": _mode(request, "uts", spaces.uts),
         "CgroupnsMode": spaces.cgroup,
         "UsernsMode": spaces.user,
-        **_limits(limits),
+        **described(request.limits),
         "NetworkRate": {"Receive": request.rate.receive, "Send": request.rate.send},
         "Devices": list(request.devices),
         "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in request.ulimits],
     }
-
-
-def _limits(limits: Limits) -> dict[str, Any]:
-    def rates(entries: tuple[DeviceLimit, ...], word: str = "Rate") -> list[dict[str, Any]]:
-        return [{"Path": entry.path, word: entry.value} for entry in entries]
-
-    return {
-        "CgroupParent": limits.parent,
-        "Memory": limits.memory or 0,
-        "MemorySwap": limits.memory_swap or (2 * limits.memory if limits.memory else 0),
-        "MemoryReservation": limits.memory_reservation or 0,
-        "MemorySwappiness": limits.memory_swappiness,
-        "OomKillDisable": limits.oom_kill_disable,
-        "NanoCpus": round((limits.cpus or 0) * 1e9),
-        "CpuPeriod": limits.cpu_period or 0,
-        "CpuQuota": limits.cpu_quota or 0,
-        "CpuBurst": limits.cpu_burst or 0,
-        "CpuShares": limits.cpu_shares or 0,
-        "CpusetCpus": limits.cpuset_cpus or "",
-        "CpusetMems": limits.cpuset_mems or "",
-        "PidsLimit": limits.pids,
-        "BlkioWeight": limits.blkio_weight or 0,
-        "BlkioWeightDevice": rates(limits.blkio_weight_device, "Weight"),
-        "BlkioDeviceReadBps": rates(limits.device_read_bps),
-        "BlkioDeviceWriteBps": rates(limits.device_write_bps),
-        "BlkioDeviceReadIOps": rates(limits.device_read_iops),
-        "BlkioDeviceWriteIOps": rates(limits.device_write_iops),
-        "HugepageLimits": [{"PageSize": page.size, "Limit": page.limit} for page in limits.hugetlb],
-        "DeviceCgroupRules": [_rule(rule) for rule in limits.devices if rule not in defaults.DEFAULT_DEVICE_RULES],
-    }
-
-
-def _rule(rule: DeviceRule) -> str:
-    major, minor = ("*" if number is None else number for number in (rule.major, rule.minor))
-    return f"{rule.type} {major}:{minor} {rule.access}"
 
 
 def _log_config(log: LogConfig) -> dict[str, Any]:
