@@ -8,7 +8,7 @@ import pytest
 
 from cmanager.linux import cgroups
 
-from ..disks import chosen, disk
+from ..disks import disk
 from ..support import Cli
 
 pytestmark = pytest.mark.root
@@ -92,9 +92,7 @@ def test_explain_names_every_limit_and_changes_nothing(cli: Cli) -> None:
 
 
 def test_lax_leaves_out_what_cannot_be_and_says_so(cli: Cli, tmp_path: Path) -> None:
-    with disk(tmp_path) as node:
-        if chosen(node) == "bfq":
-            pytest.skip("loop devices have the I/O scheduler bfq here, which honours weights")
+    with disk(tmp_path, scheduler="none") as node:
         options = ("--limits", "lax", "--blkio-weight-device", f"{node}:300", "--pids-limit", "77")
         done = cli("run", "-d", "--name", "lax", *options, "busybox", "sleep", "1000")
         assert done.returncode == 0, done.stderr
