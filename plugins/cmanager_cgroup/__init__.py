@@ -32,7 +32,7 @@ def _cgroup(context: Context, options: Any) -> Any:
 
     from .limiter import CgroupLimiter
 
-    return CgroupLimiter(options.parent or parent_for(context.root), f"{context.run_dir}/places")
+    return CgroupLimiter(options.parent or parent_for(context.root), f"{context.state_dir}/places")
 
 
 @hookimpl

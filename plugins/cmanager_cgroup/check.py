@@ -25,11 +25,10 @@ def check(tree: Tree, limits: Limits) -> None:
         if name in ("devices", "parent") or (name == "memory_swap" and value == -1 and limits.memory is None):
             continue
         _check_one(tree, limits, name)
-    costs = _costs(tree)
     if limits.blkio_weight is not None:
-        block.check_any_weighted(costs)
+        block.check_any_weighted(_costs(tree))
     for entry in limits.blkio_weight_device:
-        block.check_weighted(entry.path, costs)
+        block.check_weighted(entry.path, _costs(tree))
 
 
 def warnings(tree: Tree, limits: Limits) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ class Place:
 
 
 class Places:
-    """A file for each such container in a directory on a tmpfs, which forgets when the kernel's cgroups do.
+    """A file for each such container, in a directory that need not outlive the kernel's cgroups, and may.
 
     Whoever makes or removes a parent is in `locked`. Raises OSError.
     """

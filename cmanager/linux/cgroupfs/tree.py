@@ -39,7 +39,7 @@ class Tree:
     """`PARENT/ID` in every mounted hierarchy; each controller is used where the host has it.
 
     parent: like "/cmanager"; it is made when missing and stays, empty, when the last container goes; places: directory
-    on a tmpfs that remembers which container lies below another parent, "" where none ever does. Every method raises
+    that remembers which container lies below another parent, "" where none ever does. Every method raises
     HostError for what the kernel refuses, and InvalidError for an id that is none.
     """
 
