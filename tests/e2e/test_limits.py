@@ -95,10 +95,10 @@ def test_shares_divide_one_processor_and_who_is_alone_has_all_of_it(cli: Cli) ->
     for name, shares in names.items():
         options = ("--cpuset-cpus", "0", "-c", shares)
         cli.ok("run", "-d", "--name", name, *options, "busybox", "sh", "-c", _BURNER)
-    used = shares_of(cli, 5, *names)
+    used = shares_of(cli, 4, *names)
     assert 1.7 <= used["heavy"] / used["light"] <= 2.3, used
     cli.ok("update", "-c", "2048", "light")
-    used = shares_of(cli, 3, *names)
+    used = shares_of(cli, 2.5, *names)
     assert 1.6 <= used["light"] / used["heavy"] <= 2.4, used
     cli.ok("kill", "heavy")
     # Other things run on this machine too; a share of two thirds would show as such.
@@ -106,7 +106,10 @@ def test_shares_divide_one_processor_and_who_is_alone_has_all_of_it(cli: Cli) ->
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("options", [("--cpus", "0.5"), ("--cpu-period", "50000", "--cpu-quota", "25000")])
+@pytest.mark.parametrize(
+    "options",
+    [("--cpus", "0.5"), pytest.param(("--cpu-period", "50000", "--cpu-quota", "25000"), marks=pytest.mark.slow)],
+)
 def test_half_a_processor_is_half_a_processor(cli: Cli, options: tuple[str, ...]) -> None:
     cli.ok("run", "-d", "--name", "half", *options, "busybox", "sh", "-c", _BURNER)
     assert 0.45 <= shares_of(cli, 2, "half")["half"] <= 0.55

@@ -71,6 +71,7 @@ def test_a_shared_network_is_bounded_where_it_was_made(cli: Cli) -> None:
     assert "is shared" in done.stderr
 
 
+@pytest.mark.slow
 def test_it_holds_again_after_a_restart(cli: Cli) -> None:
     cli.ok("run", "-d", "--name", "again", "--network-rate", "receive=16mbit", "busybox", "sh", "-c", _SERVE)
     cli.ok("restart", "-t", "0", "again")

@@ -45,6 +45,7 @@ def test_shares_divide_a_processor_two_to_one(cli: Cli) -> None:
     assert 1.6 <= used["1024"] / used["512"] <= 2.4, used
 
 
+@pytest.mark.everyday("runc")
 def test_every_limit_is_as_it_was_made_and_changes(cli: Cli, tmp_path: Path) -> None:
     """A runtime joins the cgroup; what it writes there itself must not undo a limit."""
     with disk(tmp_path) as node:
