@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,13 @@ from cmanager.linux import syscalls, userns
 from . import turns
 from .support import OWN_KINDS, SHARED_KINDS, Snapshot
 
-#: The kit, which a checkout is not installed for; loaded once, also where it is.
-pytest_plugins = ["cmanager.testing.plugin"]
+#: The kit, which a checkout is not installed for, loaded once also where it is; and what is told of mutants at the end.
+pytest_plugins = ["cmanager.testing.plugin", "tests.mutants.table"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # In the background of a script it is ignored, and by every program that a test starts too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _is_worker(config):
         os.environ[turns.VARIABLE] = tempfile.mkdtemp(prefix="cmanager-tests-")  # its workers inherit it
 
@@ -122,7 +125,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for path in Snapshot.take().cgroups - before.cgroups:
         # The limiter keeps its empty parent on purpose; here it would be a trace of the tests.
         if os.path.basename(path).startswith("cmanager"):
-            os.rmdir(path)
+            with suppress(OSError):  # something is left in it, which is told below
+                os.rmdir(path)
     left = Snapshot.take().beyond(before, SHARED_KINDS)
     if left:
         session.config.get_terminal_writer().line(f"left on the machine: {left}", red=True)
@@ -131,6 +135,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")  # of pytest-xdist
+
+
+@pytest.fixture
+def unchanged() -> Iterator[None]:
+    """The machine is as it was, for a single test that promises it; it has the machine alone."""
+    before = Snapshot.take()
+    yield
+    assert Snapshot.take().beyond(before) == {}
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,8 @@ _TIMEOUT = 120
 #: Read when the tests are loaded, before the session leaves it for a namespace of its own.
 _MACHINE = os.readlink("/proc/self/ns/mnt")
 _OURS = re.compile(r"/cmanager|/[0-9a-f]{64}")
+#: How the command lines of pytest and of its workers begin.
+_SESSION = re.compile(r"\S*python[\d.]* (-P )?-m pytest |\S*python[\d.]* -u -c import sys;exec")
 
 
 #: What a session has for itself in its namespaces, and what the whole machine shares.
@@ -196,15 +198,25 @@ def _cgroups() -> frozenset[str]:
 
 
 def _processes() -> frozenset[str]:
-    """Supervisors and what runs in containers: everything with a mount namespace that is not ours or the machine's."""
-    ours, found = {_MACHINE, os.readlink("/proc/self/ns/mnt")}, set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
+    """Supervisors and what runs in containers: all whose mount namespace is no test session's and not the machine's."""
+    commands = {int(pid): _command(pid) for pid in filter(str.isdigit, os.listdir("/proc"))}
+    known, found = {_MACHINE, os.readlink("/proc/self/ns/mnt")}, {}
+    for pid, command in commands.items():
+        with suppress(OSError):
             theirs = os.readlink(f"/proc/{pid}/ns/mnt")
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                command = file.read().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if theirs not in ours and command:
-            found.add(f"{pid} {command}")
-    return frozenset(found)
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+            # A session and not a fork of one, which may be in a container.
+            if (session := _SESSION.match(command)) and session[0] not in commands.get(parent, ""):
+                known.add(theirs)
+            elif command:
+                found[f"{pid} {command}"] = theirs
+    return frozenset(process for process, theirs in found.items() if theirs not in known)
+
+
+def _command(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -282,11 +282,11 @@ _PARAMETERS: dict[str, Any] = {
     "security_opt": _words("no-new-privileges", "seccomp=", "systempaths=unconfined"),
     "mount": _words("type=volume,", "type=bind,", "type=tmpfs,"),
     "volume": _sources,
-    "driver": _storages,
+    **dict.fromkeys(("driver", "volume_driver"), _storages),
     "tail": _words("all"),
     "log_driver": _words("json-file", "local", "none", "syslog", "journald"),
     "log_opt": _words("max-size=", "max-file=", "labels=", "env="),
-    "log_sink": _words("json:/", "file:/", "syslog:", "syslog:unix:/", "syslog:udp:", "journald"),
+    "log_sink": _words("json:/", "file:/", "program:/", "syslog:", "syslog:unix:/", "syslog:udp:", "journald"),
     **dict.fromkeys(("env_file", "label_file", "cidfile", "device", "config"), "file"),
     **dict.fromkeys(("root", "run_root", "directory"), "dir"),
 }

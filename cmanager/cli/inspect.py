@@ -91,11 +91,12 @@ def _look(engine: Any, name: str, kind: str | None, size: bool) -> dict[str, Any
         if kind == "image":
             raise NotFoundError(name)
         try:
-            return describe.volume(engine.volumes.inspect(name))
+            volume = engine.volumes.inspect(name)
         except (InvalidError, NotFoundError):
             if kind == "volume":
                 raise NotFoundError(name) from None
-        return _pod(engine, name)
+            return _pod(engine, name)
+        return describe.volume(volume, engine.volumes.status(volume))
     names = [e.reference for e in engine.image_entries() if e.reference and e.image.digest == image.digest]
     return describe.image(image, names)
 

@@ -53,17 +53,19 @@ def config(driver: str, options: tuple[str, ...], sinks: tuple[str, ...]) -> Log
 
 
 def _sink(text: str) -> LogSink:
-    """`json:PATH`, `file:PATH`, `syslog[:unix:PATH|:udp:HOST:PORT]`, `journald[:PATH]`."""
+    """`json:PATH`, `file:PATH`, `program:PATH`, `syslog[:unix:PATH|:udp:HOST:PORT]`, `journald[:PATH]`."""
     kind, _, target = text.partition(":")
     if kind == "json" and target:
         return LogSink("json", os.path.abspath(target))
     if kind == "file" and target:
         return LogSink("file", os.path.abspath(target))
+    if kind == "program" and target:
+        return LogSink("program", os.path.abspath(target))
     if kind == "syslog":
         return LogSink("syslog", target or _SYSLOG)
     if kind == "journald":
         return LogSink("journald", target or _JOURNALD)
-    expected = "expected json:PATH, file:PATH, syslog[:unix:PATH], syslog:udp:HOST:PORT or journald"
+    expected = "expected json:PATH, file:PATH, program:PATH, syslog[:unix:PATH], syslog:udp:HOST:PORT or journald"
     raise InvalidError(f"invalid --log-sink {text!r}, {expected}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+import attrs
+
 from ..errors import InvalidError, UnsupportedError
 from ..model import Mount, VolumeMount
 from .output.human import parse_size
@@ -16,10 +18,16 @@ _TRUE, _FALSE = ("", "true", "1"), ("false", "0")
 
 
 def parse(
-    volumes: Iterable[str], mounts: Iterable[str], tmpfses: Iterable[str]
+    volumes: Iterable[str], mounts: Iterable[str], tmpfses: Iterable[str], driver: str = ""
 ) -> tuple[tuple[Mount, ...], tuple[VolumeMount, ...]]:
-    """The three flags' values as mounts and volumes. Raises InvalidError, UnsupportedError."""
-    found = (*map(volume, volumes), *map(mount, mounts), *map(tmpfs, tmpfses))
+    """The three flags' values as mounts and volumes. driver: of volumes of the first, "" for the one that has them or
+    the default one. Raises InvalidError, UnsupportedError."""
+    given = [*map(volume, volumes)]
+    if driver:
+        given = [attrs.evolve(spot, driver=driver) if isinstance(spot, VolumeMount) else spot for spot in given]
+        if not any(isinstance(spot, VolumeMount) for spot in given):
+            raise InvalidError("--volume-driver needs a volume given with -v; --mount has volume-driver=STORAGE")
+    found = (*given, *map(mount, mounts), *map(tmpfs, tmpfses))
     return (
         tuple(spot for spot in found if isinstance(spot, Mount)),
         tuple(spot for spot in found if isinstance(spot, VolumeMount)),
@@ -79,6 +87,7 @@ class _Given:
 
         self.text = text
         self.labels: dict[str, str] = {}
+        self.options: dict[str, str] = {}
         self._values: dict[str, str | None] = {}
         try:
             fields = next(csv.reader([text], strict=True), [])
@@ -87,11 +96,11 @@ class _Given:
         for part in fields:
             key, equals, value = part.partition("=")
             key = _SYNONYMS.get(key.strip().lower(), key.strip().lower())
-            if key == "volume-label":
+            if key in ("volume-label", "volume-opt"):
                 name, _, content = value.partition("=")
                 if not name:
-                    raise InvalidError(f"invalid --mount {text!r}: volume-label expects KEY[=VALUE]")
-                self.labels[name] = content
+                    raise InvalidError(f"invalid --mount {text!r}: {key} expects KEY[=VALUE]")
+                (self.labels if key == "volume-label" else self.options)[name] = content
             self._values[key] = value if equals else None
 
     def take(self, key: str, default: str = "") -> str:
@@ -123,9 +132,8 @@ class _Given:
 
 
 def _volume(given: _Given, target: str) -> VolumeMount:
-    if given.has("volume-opt"):
-        raise UnsupportedError(f"invalid --mount {given.text!r}: storage plugins take no options for a volume")
     given.take("volume-label")
+    given.take("volume-opt")
     source = given.take("source")
     subpath = given.take("volume-subpath")
     if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
@@ -142,6 +150,7 @@ def _volume(given: _Given, target: str) -> VolumeMount:
         subpath=subpath,
         driver=given.take("volume-driver"),
         labels=given.labels,
+        driver_options=given.options,
     )
 
 

@@ -21,6 +21,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--env-file", multiple=True, metavar="FILE", help="Read environment variables from a file."),
     click.option("--unsetenv", multiple=True, metavar="NAME", help="Leave out a variable of the image."),
     click.option("-v", "--volume", multiple=True, metavar="[HOST|VOLUME:]PATH[:OPTIONS]", help="Mount one there."),
+    click.option("--volume-driver", default="", metavar="STORAGE", help="Storage plugin of the volumes of -v."),
     click.option("--volumes-from", multiple=True, metavar="CONTAINER[:ro|rw]", help="Mount what that one has mounted."),
     click.option("--mount", multiple=True, metavar="type=…,src=…,dst=…", help="Attach a volume, bind or tmpfs mount."),
     click.option("--tmpfs", multiple=True, metavar="PATH[:OPTIONS]", help="Mount a tmpfs."),

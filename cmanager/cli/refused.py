@@ -20,7 +20,6 @@ REASONS = {
     "--link-local-ip": "networks have no link-local addresses",
     "--storage-opt": "options of storage stand in plugins.toml",
     "--use-api-socket": "there is no daemon",
-    "--volume-driver": "give --mount type=volume,volume-driver=NAME",
     **dict.fromkeys(("--uidmap", "--gidmap", "--subuidname", "--subgidname"), _IDS),
     **dict.fromkeys(("--arch", "--os", "--variant"), "give --platform"),
     **dict.fromkeys(("--authfile", "--tls-verify", "--decryption-key"), _IMAGES),

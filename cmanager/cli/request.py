@@ -23,7 +23,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
     """The request for the options of `options.container_options`."""
     check_defaults(given)
-    places = mounts.parse(given["volume"], given["mount"], given["tmpfs"])
+    places = mounts.parse(given["volume"], given["mount"], given["tmpfs"], given["volume_driver"])
     _check_platform(given["platform"])
     if given["replace"] and not given["name"]:
         raise InvalidError("--replace needs --name")

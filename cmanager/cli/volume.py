@@ -32,19 +32,17 @@ def command() -> None:
 @command.command("create")
 @click.option("-l", "--label", multiple=True, metavar="KEY[=VALUE]", help="Set a label.")
 @click.option("-d", "--driver", default="", metavar="STORAGE", help="Storage plugin that keeps it.")
-@click.option("-o", "--opt", multiple=True, metavar="KEY=VALUE", help="Refused: no storage plugin takes any.")
+@click.option(
+    "-o", "--opt", multiple=True, metavar="KEY=VALUE", help="For the driver of a storage plugin that has one."
+)
 @click.argument("name", default="")
 @click.pass_obj
 def _create(settings: Settings, label: tuple[str, ...], driver: str, opt: tuple[str, ...], name: str) -> None:
     """Make a volume called NAME, or one with a name of its own; print the name."""
-    from ..errors import UnsupportedError
     from .request import pair
 
-    if opt:
-        raise UnsupportedError(
-            f"volume option {opt[0]!r}: storage plugins take none; for a host directory or a tmpfs use run --mount"
-        )
-    made = settings.engine().volumes.create(name, dict(pair(text) for text in label), driver)
+    options = dict(pair(text) for text in opt)
+    made = settings.engine().volumes.create(name, dict(pair(text) for text in label), driver, options)
     click.echo(made.name)
 
 

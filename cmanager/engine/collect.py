@@ -15,7 +15,7 @@ from ..linux import files, netns
 from ..model.names import ID
 from ..plugins import Plugins
 from ..state import Store
-from ..supervisor import rootfs
+from ..supervisor import attachments, rootfs
 from .reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods) 
             if not left:
                 store.remove(id)
                 done.add(id)
+    problems += attachments.collect(plugins, store)
     store.sweep()
     images = plugins.get("image", plugins.default("image"))
     used = frozenset(container.image_digest for container in store.all())

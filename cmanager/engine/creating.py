@@ -97,7 +97,7 @@ class Creating:
             self._engine.plugins.get("network", network)
         filled = attrs.evolve(request, runtime=providers.runtime, network=network)
         filled = self._engine.volumes.inherit(filled, self._engine.inspect)
-        self._engine.volumes.check(filled, providers.storage)
+        filled = self._engine.volumes.check(filled, providers.storage)
         ports.check(self._engine.plugins, filled)
         addresses.check(self._engine.plugins, filled, now=starting)
         rates.check(self._engine.plugins, filled.network, filled.rate, shared=filled.shares("network"))

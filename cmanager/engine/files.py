@@ -20,8 +20,10 @@ from ..linux.layers.pack import same_id
 from ..linux.layers.stream import Direct
 from ..model.container import Container
 from ..model.image import Layer
+from ..model.volume import Volume
 from ..oci import defaults
 from ..seams import Commit
+from ..supervisor import attachments
 from . import placing, transfer
 from .inside import Child, Root, Running, Stopped
 from .transfer import Copied
@@ -202,9 +204,23 @@ class Files:
                 parts = (first, *parts[1:])
             binds = tuple(m for m in container.request.mounts if mounted and m.is_bind and m.source.startswith("/"))
             scratch = f"{paths.run_root}/waiters"
-            there = {volume.name: volume for volume in self._engine.volumes.of(container)} if mounted else {}
-            kept = tuple((there[use.name], use) for use in container.request.volumes if use.name in there)
-            yield container, Stopped(parts, binds, kept, scratch, container.user_map)
+            with self._volumes(container, mounted) as there:
+                kept = tuple((there[use.name], use) for use in container.request.volumes if use.name in there)
+                yield container, Stopped(parts, binds, kept, scratch, container.user_map)
+
+    @contextmanager
+    def _volumes(self, container: Container, mounted: bool) -> Iterator[dict[str, Volume]]:
+        """The volumes of a locked container that does not run, by name, each at its path; none unless `mounted`."""
+        plugins = self._engine.plugins
+        found = self._engine.volumes.of(container) if mounted else ()
+        if not found or not attachments.names(plugins, container):
+            yield {volume.name: volume for volume in found}
+            return
+        try:
+            paths = attachments.attach(plugins, container)
+            yield {volume.name: volume for volume in attachments.placed(found, paths)}
+        finally:
+            attachments.detach(plugins, container)
 
     def _layers(self, container: Container) -> tuple[Layer, ...]:
         images = self._engine.plugins.get("image", container.providers.image)

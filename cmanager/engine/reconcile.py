@@ -17,7 +17,7 @@ from ..linux.process import boot_id
 from ..model.container import Container, State, Status
 from ..plugins import Plugins
 from ..state import Store
-from ..supervisor import volumes
+from ..supervisor import attachments, volumes
 from ..supervisor.announce import Announcer
 from ..supervisor.steps import start_steps, unwind
 
@@ -109,8 +109,13 @@ class Reconciler:
 
         anonymous: its anonymous volumes before that, which a container with `remove` set always takes along.
         """
+        with suppress(CmanagerError):
+            attachments.detach(self._plugins, container)  # what could not be when it ended
         if anonymous or container.request.remove:
-            volumes.drop(self._plugins, self._store, container)
+            try:
+                volumes.drop(self._plugins, self._store, container)
+            except CmanagerError as error:
+                self._announcer.warn(f"an anonymous volume of {container.name} stays: {error}")
         self._plugins.get("storage", container.providers.storage).remove(container.id)
         files.remove_tree(self._store.paths.waiters(container.id))
         self._store.remove(container.id, container.name)

@@ -12,7 +12,7 @@ import attrs
 from ..errors import HostError
 from ..linux.process import Process, boot_id
 from ..model.container import Container
-from ..supervisor import etc, launch, steps
+from ..supervisor import attachments, etc, launch, steps
 from ..supervisor.steps import Observe, Step
 from . import ports
 
@@ -70,13 +70,15 @@ class Starting:
         self._engine.store.save_status(container.id, busy)
         with suppress(FileNotFoundError):
             os.unlink(self._engine.paths.fault(container.id))
+        before = self.steps(container)
+        attached = tuple(step.name for step in before if step.name == "attach")
         table = [
-            *self.steps(container),
+            *before,
             Step(
                 "supervisor",
                 "fork its supervisor, which mounts, creates and starts",
                 lambda **made: self._supervise(attrs.evolve(container, status=busy), made, lock, client),
-                takes=("image", "rootfs", "volumes", "link", "cgroup"),
+                takes=("image", "rootfs", "volumes", "link", "cgroup", *attached),
             ),
         ]
         try:
@@ -131,7 +133,7 @@ class Starting:
                 hosts=self._hosts(container),
                 ipc_owner=steps.ipc_owner(container, self._engine.inspect),
                 observed=self._observe is not steps.ignore,
-                volumes=made["volumes"],
+                volumes=attachments.placed(made["volumes"], made.get("attach", {})),
                 resolver=f"{pod}/resolv.conf" if container.request.shares("network") else "",
                 shm=f"{pod}/shm" if container.request.shares("ipc") else "",
             ),

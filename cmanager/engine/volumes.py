@@ -6,19 +6,20 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-from ..errors import CmanagerError, ConflictError, InvalidError, NotFoundError, PluginError
+from ..errors import CmanagerError, ConflictError, InvalidError, NotFoundError, PluginError, UnsupportedError
 from ..linux import files
 from ..model.container import Container, RunRequest
 from ..model.image import ImageConfig
 from ..model.names import check_name, new_id
 from ..model.volume import Volume, VolumeMount
 from ..plugins import Plugins
-from ..seams import Volumes
+from ..seams import DriveVolumes, Volumes
 from ..state import Store
 from ..supervisor import volumes as attached
 from ..supervisor.announce import Announcer
@@ -44,22 +45,32 @@ class NamedVolumes:
     def __init__(self, store: Store, plugins: Plugins, announcer: Announcer) -> None:
         self._store, self._plugins, self._announcer = store, plugins, announcer
 
-    def create(self, name: str = "", labels: dict[str, str] | None = None, driver: str = "") -> Volume:
-        """Make a volume; one that is there already is success, unless another provider has it (ConflictError).
+    def create(
+        self,
+        name: str = "",
+        labels: dict[str, str] | None = None,
+        driver: str = "",
+        options: dict[str, str] | None = None,
+    ) -> Volume:
+        """Make a volume; one that is there already is success, unless another provider has it or it was made with other
+        options (ConflictError).
 
         name: "" for a new one of 64 hex digits, which counts as anonymous; driver: a storage provider, "" for the
-        default one.
+        default one; options: of a driver that takes some, else UnsupportedError.
         """
         check_name(name, "volume name") if name else None
-        if driver:
-            attached.keeper(self._plugins, driver)
+        use = VolumeMount(
+            name or new_id(), "", driver=driver, labels=labels or {}, anonymous=not name, driver_options=options or {}
+        )
+        if not self._existing(use):
+            self._check_new(use, driver or self._plugins.default("storage"))
         self._store.initialise()
-        return self._ensure(VolumeMount(name or new_id(), "", driver=driver, labels=labels or {}, anonymous=not name))
+        return self._ensure(use)
 
     def entries(self) -> Listed:
         """All volumes. Grows with their number."""
         found, problems = [], []
-        for driver in self._drivers():
+        for driver in attached.drivers(self._plugins, self._store):
             try:
                 if keeper := self._keeper(driver):
                     found += [attrs.evolve(volume, driver=driver) for volume in keeper.volumes()]
@@ -71,7 +82,7 @@ class NamedVolumes:
         """One volume by its name. Raises NotFoundError."""
         check_name(name, "volume name")
         failures = []
-        for driver in self._drivers():
+        for driver in attached.drivers(self._plugins, self._store):
             try:
                 if keeper := self._keeper(driver):
                     return attrs.evolve(keeper.volume(name), driver=driver)
@@ -86,7 +97,7 @@ class NamedVolumes:
     def remove(self, name: str) -> None:
         """Remove a volume with its files. Raises ConflictError naming the container that uses it, NotFoundError."""
         self._store.initialise()
-        with files.locked(attached.lock(self._store)):
+        with self._locked(self.inspect(name).driver):
             volume = self.inspect(name)
             for container in self._store.all():
                 if any(use.name == name for use in container.request.volumes):
@@ -98,20 +109,25 @@ class NamedVolumes:
     def prune(self, wanted: Callable[[Volume], bool]) -> tuple[tuple[str, ...], int]:
         """Remove the `wanted` among the volumes that no container uses; returns their names and the bytes freed.
 
-        Raises ConflictError while a container's record cannot be read: its volumes cannot be told from unused ones.
+        Raises ConflictError while a container's record cannot be read: its volumes cannot be told from unused ones. One
+        that cannot be removed is told of (`Engine(warn=…)`), and the others go.
         """
         self._store.initialise()
         gone, freed = [], 0
-        with files.locked(attached.lock(self._store)):
-            if broken := self._store.corrupt():
-                raise ConflictError(f"the record of container {min(broken)[:12]} is corrupt: `cmanager rm -f` it first")
-            used = self.used()
-            for volume in self.entries().volumes:
-                if volume.name not in used and not volume.problem and wanted(volume):
-                    keeper = attached.keeper(self._plugins, volume.driver)
-                    freed += keeper.volume_usage(volume.name)
-                    keeper.remove_volume(volume.name)
-                    gone.append(volume)
+        candidates = [volume for volume in self.entries().volumes if not volume.problem and wanted(volume)]
+        for driver in dict.fromkeys(volume.driver for volume in candidates):
+            with self._locked(driver):
+                if broken := self._store.corrupt():
+                    said = f"the record of container {min(broken)[:12]} is corrupt: `cmanager rm -f` it first"
+                    raise ConflictError(said)
+                used = self.used()
+                for volume in candidates:
+                    if volume.driver == driver and volume.name not in used:
+                        try:
+                            freed += self._remove(volume)
+                            gone.append(volume)
+                        except CmanagerError as error:
+                            self._announcer.warn(f"volume {volume.name} stays: {error}")
         for volume in gone:
             self._announce("destroy", volume)
         return tuple(volume.name for volume in gone), freed
@@ -170,12 +186,27 @@ class NamedVolumes:
         bound = [mount for place, mount in mounts.items() if place not in own]
         return attrs.evolve(request, volumes=(*request.volumes, *added), mounts=(*request.mounts, *bound))
 
-    def check(self, request: RunRequest, storage: str) -> None:
-        """Refuse volumes that cannot be had, before anything is made. storage: the container's provider."""
+    def status(self, volume: Volume) -> dict[str, Any]:
+        """What its driver says of it now, or why it says nothing; empty for a volume that has no driver."""
+        try:
+            keeper = attached.keeper(self._plugins, volume.driver)
+            return keeper.volume_status(volume.name) if isinstance(keeper, DriveVolumes) else {}
+        except CmanagerError as error:
+            return {"Error": str(error)}
+
+    def check(self, request: RunRequest, storage: str) -> RunRequest:
+        """Refuse volumes that cannot be had, before anything is made; the request with the provider of each.
+
+        storage: the container's provider. A driver is asked whether it is there.
+        """
+        found = []
         for use in request.volumes:
             if use.name:
                 check_name(use.name, "volume name")
-            self._driver(use, storage)
+            driver = self._driver(use, storage)
+            self._check_new(use, driver)
+            found.append(attrs.evolve(use, driver=driver))
+        return attrs.evolve(request, volumes=tuple(found))
 
     def settle(self, id: str, request: RunRequest, image: ImageConfig, storage: str) -> RunRequest:
         """The request with the volumes that the image declares, and with every volume's name and provider.
@@ -211,21 +242,58 @@ class NamedVolumes:
         return self._ensure(use)
 
     def _ensure(self, use: VolumeMount) -> Volume:
-        with files.locked(attached.lock(self._store)):
-            try:
-                found = self.inspect(use.name)
-            except NotFoundError:
-                pass
-            else:
-                if use.driver not in ("", found.driver):
-                    raise ConflictError(f"volume {use.name} exists already in storage {found.driver}")
-                return found
-            driver = use.driver or self._plugins.default("storage")
-            keeper = attached.keeper(self._plugins, driver)
-            made = keeper.create_volume(use.name, use.labels, anonymous=use.anonymous)
+        driver = use.driver or self._plugins.default("storage")
+        keeper = attached.keeper(self._plugins, driver)
+        if not isinstance(keeper, DriveVolumes):
+            with self._locked(driver):
+                found = self._existing(use)
+                made = found or keeper.create_volume(use.name, use.labels, anonymous=use.anonymous)
+        else:
+            with self._locked(driver):
+                with files.locked(f"{self._store.paths.run_root}/locks/volumes"):
+                    found = self._existing(use)
+                    if not found:
+                        keeper.record_volume(use.name, use.labels, use.driver_options, anonymous=use.anonymous)
+                made = found or keeper.ready_volume(use.name)
+        if found:
+            return found
         volume = attrs.evolve(made, driver=driver)
         self._announce("create", volume)
         return volume
+
+    def _existing(self, use: VolumeMount) -> Volume | None:
+        """The volume of that name, if it fits what is asked for; ConflictError if not."""
+        try:
+            found = self.inspect(use.name)
+        except NotFoundError:
+            return None
+        if use.driver not in ("", found.driver):
+            raise ConflictError(f"volume {use.name} exists already in storage {found.driver}")
+        if use.driver_options and use.driver_options != found.options:
+            had = ", ".join(f"{key}={value}" for key, value in found.options.items()) or "none"
+            raise ConflictError(f"volume {use.name} exists already with other options: {had}")
+        return found
+
+    def _remove(self, volume: Volume) -> int:
+        keeper = attached.keeper(self._plugins, volume.driver)
+        size = keeper.volume_usage(volume.name)
+        keeper.remove_volume(volume.name)
+        return size
+
+    def _check_new(self, use: VolumeMount, driver: str) -> None:
+        """Refuse what a provider cannot do, or no driver would be there for."""
+        keeper = attached.keeper(self._plugins, driver)
+        if isinstance(keeper, DriveVolumes):
+            keeper.check_driver()
+        elif use.driver_options:
+            key = next(iter(use.driver_options))
+            raise UnsupportedError(
+                f"volume option {key!r}: storage plugin {driver!r} takes none; for a host directory or a tmpfs use "
+                "run --mount"
+            )
+
+    def _locked(self, driver: str) -> AbstractContextManager[int]:
+        return attached.locked(self._store, driver, attached.keeper(self._plugins, driver))
 
     def _driver(self, use: VolumeMount, storage: str) -> str:
         """The provider that has the volume, or will have it."""
@@ -237,15 +305,6 @@ class NamedVolumes:
                 return driver
         attached.keeper(self._plugins, use.driver or storage)
         return use.driver or storage
-
-    def _drivers(self) -> list[str]:
-        """The default provider, and every other that has a directory of its own: none else can hold anything."""
-        default = self._plugins.default("storage")
-        try:
-            others = os.listdir(f"{self._store.paths.root}/storage")
-        except FileNotFoundError:
-            others = []
-        return [default, *sorted(name for name in others if name != default)]
 
     def _keeper(self, driver: str) -> Volumes | None:
         """The storage provider of that name, None when it is one that keeps no volumes."""

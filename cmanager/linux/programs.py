@@ -91,7 +91,8 @@ class Held:
     """A program whose process is there, and which begins when it is released; parameters as those of `spawn`.
 
     prepare: called in the child before it waits, in its own session, with its three descriptors in place. What it
-    raises is raised here, as a CmanagerError of the same text, and there is no child.
+    raises is raised here, as a CmanagerError of the same text, and there is no child. flags: of clone(2), for new
+    namespaces.
 
     pid: of the child, which the owner reaps. It ends by itself when its maker ends before `release`, or after `drop`.
     """
@@ -105,11 +106,12 @@ class Held:
         directories: Sequence[str] = (),
         keep: Sequence[int] = (),
         prepare: Callable[[], None] | None = None,
+        flags: int = 0,
     ) -> None:
         self._program = argv[0]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._gate: socket.socket | None = ours
-        self.pid = os.fork()
+        self.pid = syscalls.clone(flags) if flags else os.fork()
         if self.pid == 0:
             ours.close()
             _become(argv, stdio, env, directories, keep, theirs, prepare)

@@ -11,11 +11,11 @@ from attrs import frozen
 class LogSink:
     """One more place that gets every line, besides the container's own log.
 
-    kind: json (lines of JSON), file (plain text), syslog (RFC 5424) or journald; target: an absolute path of the host,
-    for syslog "unix:PATH" or "udp:HOST:PORT".
+    kind: json (lines of JSON), file (plain text), syslog (RFC 5424), journald or program (lines of JSON on its stdin);
+    target: an absolute path of the host, for syslog "unix:PATH" or "udp:HOST:PORT".
     """
 
-    kind: Literal["json", "file", "syslog", "journald"]
+    kind: Literal["json", "file", "syslog", "journald", "program"]
     target: str
 
     def __str__(self) -> str:

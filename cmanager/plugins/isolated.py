@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
 import typing
 from contextlib import suppress
@@ -44,9 +45,14 @@ class Isolated:
         self._log = Log(log)
         self._methods = methods(job.seam)
         self._process: _Process | None = None
+        self._turn, self._maker = threading.RLock(), os.getpid()
 
     def begin(self) -> None:
         """Start importing it, and do not wait."""
+        with self._own_turn():
+            self._begin()
+
+    def _begin(self) -> None:
         process = self._live()
         if process.loaded is None:
             process.loaded = False
@@ -55,24 +61,27 @@ class Isolated:
 
     def load(self) -> None:
         """Import it. Raises PluginError for one that does not load, InvalidError for its options, what it raised."""
-        self.begin()
-        process = self._live()
-        if not process.loaded:
-            process.loaded = None
-            self._answer(process, LOAD, None, since=process.began)
-            process.loaded = True
+        with self._own_turn():
+            self._begin()
+            process = self._live()
+            if not process.loaded:
+                process.loaded = None
+                self._answer(process, LOAD, None, since=process.began)
+                process.loaded = True
 
     def describe(self) -> dict[str, Any]:
         """Make the provider; see `host.describe`. Raises what `load` raises, and what the factory raised."""
-        self.load()
-        process = self._live()
-        self._send(process, LOAD, {"call": "describe"}, [])
-        return self._answer(process, LOAD, None)
+        with self._own_turn():
+            self.load()
+            process = self._live()
+            self._send(process, LOAD, {"call": "describe"}, [])
+            return self._answer(process, LOAD, None)
 
     def call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Carry out a method. Raises what it raised, PluginError for every fault of the plugin."""
         if name not in _ADOPTED:
-            return self._call(name, arguments, named)
+            with self._own_turn():
+                return self._call(name, arguments, named)
         other = Isolated(self._job, self._what, self._policy, self._log.path)
         try:
             return other._call(name, arguments, named)
@@ -97,15 +106,22 @@ class Isolated:
 
     def end(self) -> None:
         """End its process; the next call makes another."""
-        process, self._process = self._process, None
-        if process and process.maker == os.getpid():
-            process.end(self._log)
-        elif process:
-            process.forget()
+        with self._own_turn():
+            process, self._process = self._process, None
+            if process and process.maker == os.getpid():
+                process.end(self._log)
+            elif process:
+                process.forget()
 
     def __del__(self) -> None:
         with suppress(Exception):  # modules may be gone at the interpreter's end
             self.end()
+
+    def _own_turn(self) -> threading.RLock:
+        """Threads take turns. In a fork nobody has it: a thread of the maker's would have it for ever."""
+        if self._maker != os.getpid():
+            self._turn, self._maker = threading.RLock(), os.getpid()
+        return self._turn
 
     def _live(self) -> _Process:
         if self._process and self._process.maker != os.getpid():
@@ -141,7 +157,7 @@ class Isolated:
         if "error" in answer:
             raise retold(answer["error"])
         if "fault" in answer:
-            raise PluginError(f"{self._what} failed {doing}: {answer['fault']}{self._log.where()}")
+            raise PluginError(f"{self._what} failed {doing}: {answer['fault']}{self._log.where(quoted=False)}")
         return answer
 
     def _wait(

@@ -29,6 +29,7 @@ class Log:
             finally:
                 os.close(fd)
 
-    def where(self) -> str:
-        """For the end of a message: what it said last, and where to read more; "" when it has said nothing."""
-        return f", its last line: {self._last[:200]!r}, its log: {self.path}" if self._last else ""
+    def where(self, *, quoted: bool = True) -> str:
+        """For the end of a message: where to read what it has said, and its last line; "" when it has said nothing."""
+        last = f", its last line: {self._last[:200]!r}" if quoted else ""
+        return f"{last}, its log: {self.path}" if self._last else ""

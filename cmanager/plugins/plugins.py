@@ -226,7 +226,7 @@ class Plugins:
                 self._faults.note(seam, name, str(error))
                 if method not in skipped:
                     raise
-                self.warn(f"{error}, which is skipped")
+                self.warn(str(error) if method == "cmanager_event" else f"{error}, which is skipped")
                 return NEUTRAL[f"{seam}.{method}"]
             if method in skipped:
                 self._faults.forgive(seam, name)

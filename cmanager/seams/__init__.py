@@ -15,7 +15,7 @@ from .image import Images, Import, Push, Registry
 from .limiter import Cover, Limiter
 from .network import Assign, Network, Publish, Shape
 from .runtime import Exec, Runtime
-from .storage import Commit, Storage, Volumes
+from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
 API = 1
@@ -33,7 +33,7 @@ SEAMS: dict[str, tuple[str, tuple[type, ...]]] = {
 #: What a provider of each seam may be besides.
 ABILITIES: dict[str, tuple[type, ...]] = {
     "image": (Registry, Import, Push),
-    "storage": (Volumes, Commit),
+    "storage": (Volumes, AttachVolumes, DriveVolumes, Commit),
     "network": (Assign, Publish, Shape),
     "limiter": (Cover,),
     "runtime": (Exec,),
@@ -44,8 +44,10 @@ __all__ = [
     "API",
     "SEAMS",
     "Assign",
+    "AttachVolumes",
     "Commit",
     "Cover",
+    "DriveVolumes",
     "Exec",
     "Images",
     "Import",

@@ -21,8 +21,8 @@ class Runtime(Protocol):
     default signal actions, nothing blocked, descriptors 0, 1 and 2 alone, the variables of `process.env` and, with
     "exact_environment", no others, in its cgroup or one below it. Links in the root file system never lead a mount or
     a path of config.json outside of it. What is mounted for the container is not seen by its supervisor, and a process
-    that the runtime keeps for itself ends with that. The annotation
-    `dev.cmanager.init` = "true" asks for a first process that forwards signals and reaps orphans.
+    that the runtime keeps for itself ends with that. The annotation `dev.cmanager.init` = "true" asks for a first
+    process that forwards signals and reaps orphans.
     """
 
     def features(self) -> Features:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..linux.changes import Change
 from ..linux.mounts import Mount
@@ -86,6 +86,66 @@ class Volumes(Protocol):
 
     def volume_usage(self, name: str) -> int:
         """Bytes that the volume's files take on disk; 0 when there is none of that name."""
+        ...
+
+
+@runtime_checkable
+class AttachVolumes(Protocol):
+    """Optional: a `Volumes` whose volumes are at no path of the host until they are attached for a container.
+
+    `Volume.mountpoint` is "" until then. id: a container's. The core attaches each volume once in a start, before
+    anything of the container runs, and detaches it when the container has ended or its start failed, or after a death.
+    """
+
+    def attach_volume(self, name: str, id: str) -> str:
+        """The volume at a path of the caller's mount namespace: an absolute path of a directory, good until
+        `detach_volume`.
+
+        What an earlier call for `id` has attached is detached first. Any number of containers may have one volume
+        attached. Raises NotFoundError for no such volume, PluginError, HostError; after a failure `detach_volume` is
+        called all the same.
+        """
+        ...
+
+    def detach_volume(self, name: str, id: str) -> None:
+        """Undo `attach_volume`. Idempotent. What cannot be done now raises PluginError or HostError, stays among
+        `attached` and is tried again by `gc`."""
+        ...
+
+    def attached(self) -> tuple[tuple[str, str], ...]:
+        """Every volume's name and container id that may be attached, also by a call that never came back; asks nobody
+        else."""
+        ...
+
+
+@runtime_checkable
+class DriveVolumes(Protocol):
+    """Optional: a `Volumes` whose volumes another program keeps, the driver, which may be slow or away.
+
+    `volumes` and `volume` answer from the provider's own record and ask no driver. `create_volume` is `record_volume`
+    without options and `ready_volume`; the core calls these two, so that nobody waits who only needs to know that a
+    name is taken.
+    """
+
+    def check_driver(self) -> None:
+        """Raise what `ready_volume` would raise without a driver: NotFoundError, UnsupportedError, PluginError."""
+        ...
+
+    def record_volume(
+        self, name: str, labels: dict[str, str], options: dict[str, str], *, anonymous: bool = False
+    ) -> Volume:
+        """Write down that there is to be such a volume, made with the driver's `options`. Raises ConflictError."""
+        ...
+
+    def ready_volume(self, name: str) -> Volume:
+        """Let the driver make a recorded volume, or take over what it has by that name. Idempotent.
+
+        Raises PluginError with the driver's words; a volume that it never made is not recorded any more then.
+        """
+        ...
+
+    def volume_status(self, name: str) -> dict[str, Any]:
+        """What the driver says of a volume now, as it is shown to people. Raises PluginError, NotFoundError."""
         ...
 
 

@@ -27,6 +27,10 @@ class Announcer:
     def __init__(self, plugins: Plugins, journal: Journal, warn: Warn) -> None:
         self._plugins, self._journal, self._warn = plugins, journal, warn
 
+    def warn(self, warning: str) -> None:
+        """Tell of what failed and stops nothing."""
+        self._warn(warning)
+
     def container(self, action: str, container: Container, **attributes: str) -> None:
         """Something happened to a container. action: Docker's word; attributes: exitCode, signal, …"""
         about = container.request.labels | attributes | {"image": container.request.image, "name": container.name}

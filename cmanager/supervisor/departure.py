@@ -28,7 +28,8 @@ def remove(book: Book, plugins: Plugins, left: list[str]) -> None:
     record stays, so that `gc` finds the rest."""
     container = book.container
     with suppress(CmanagerError):
-        volumes.drop(plugins, book.store, container)
+        with suppress(CmanagerError):  # a volume that stays is listed; its container would be kept for nothing
+            volumes.drop(plugins, book.store, container)
         plugins.get("storage", container.providers.storage).remove(container.id)
         if not left:
             book.store.remove(container.id, container.name)

@@ -127,7 +127,7 @@ class _Supervisor:
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
                 _drain(self._wake)
-                _reap(life.children | {monitor.child if monitor else 0})
+                _reap(life.children | self._output.children | {monitor.child if monitor else 0})
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
@@ -208,7 +208,7 @@ class _Supervisor:
             else:
                 self._end(code, life.steps)
         life.streams.finish(code)
-        _reap(set())
+        _reap(self._output.children)
         return self._next_life(pause) if again else None
 
     def _next_life(self, pause: float) -> Life | None:
@@ -266,6 +266,7 @@ class _Supervisor:
         """Undo everything, tell whoever waits. The caller holds the lock."""
         self._output.close()
         left = unwind([*start_steps(self._plugins, self._launch.paths, self._book.container), *begun])
+        self._output.end()
         if self._book.container.request.remove:
             departure.remove(self._book, self._plugins, left)
         else:

@@ -178,6 +178,8 @@ class Streams:
             times.append(self._output.due)
             for fd in self._output.wanted:
                 poller.register(fd, select.POLLOUT)
+            for fd in self._output.heard:
+                poller.register(fd, select.POLLIN)
         first = min((moment for moment in times if moment is not None), default=None)
         wait = None if first is None else min(max(0.0, first - time.monotonic()) * 1000, _LONGEST_WAIT)
         return dict(poller.poll(wait))

@@ -21,6 +21,7 @@ from ..model.container import Container
 from ..model.network import Attachment, Endpoint, Peer, Rate
 from ..plugins import Plugins
 from ..state import Paths
+from . import attachments
 from .etc import Hosts
 
 #: Called as observe(step name, "do" | "done" | "undo", seconds since the table began).
@@ -107,7 +108,7 @@ def hostname(container: Container) -> str:
 
 
 def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[Step]:
-    """What a start makes before the supervisor: namespaces, link, names, cgroup.
+    """What a start makes before the supervisor: namespaces, link, names, cgroup, volumes that must be attached.
 
     Unwound by the supervisor when the container ends, by the engine when a start fails, and by reconcile and `gc` for
     whoever died in between.
@@ -186,6 +187,15 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
             undo=lambda: limiter.remove(id),
         )
     )
+    if volumes := attachments.names(plugins, container):
+        steps.append(
+            Step(
+                "attach",
+                f"let its storage attach volume {volumes}",
+                do=lambda: attachments.attach(plugins, container),
+                undo=lambda: attachments.detach(plugins, container),
+            )
+        )
     return steps
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING
+
+import attrs
 
 from ..errors import HostError, NotFoundError, UnsupportedError
 from ..linux import files, inroot, syscalls
@@ -12,12 +16,16 @@ from ..linux.mounts import Mount
 from ..model.container import Container
 from ..model.volume import Volume, VolumeMount
 from ..plugins import Plugins
-from ..seams import Volumes
+from ..seams import DriveVolumes, Volumes
 from ..state import Store
-from .launch import Launch
+
+if TYPE_CHECKING:
+    from .launch import Launch
 
 #: What the host is not to be given through a volume: setuid programs and device nodes (row S-20).
 DEFAULT_OPTIONS = ("nosuid", "nodev")
+#: Of a volume that is filled from a directory of its own.
+_INSIDE = ".cmanager"
 
 
 def keeper(plugins: Plugins, name: str) -> Volumes:
@@ -28,9 +36,24 @@ def keeper(plugins: Plugins, name: str) -> Volumes:
     return storage
 
 
-def lock(store: Store) -> str:
-    """Path of the lock for making and removing volumes; whoever needs a container's lock too takes that one first."""
-    return f"{store.paths.run_root}/locks/volumes"
+def drivers(plugins: Plugins, store: Store) -> list[str]:
+    """The default provider, and every other that has a directory of its own: none else can hold anything."""
+    default = plugins.default("storage")
+    try:
+        others = os.listdir(f"{store.paths.root}/storage")
+    except FileNotFoundError:
+        others = []
+    return [default, *sorted(name for name in others if name != default)]
+
+
+def locked(store: Store, name: str, keeper: Volumes | None = None) -> AbstractContextManager[int]:
+    """The lock for making and removing volumes of the storage provider `name`.
+
+    One that waits for a driver has a lock of its own (keeper: itself), so that nobody else waits too; names are taken
+    under the common lock, which comes last. Whoever needs a container's lock takes that one first.
+    """
+    own = f"-{name}" if isinstance(keeper, DriveVolumes) else ""
+    return files.locked(f"{store.paths.run_root}/locks/volumes{own}")
 
 
 def drop(plugins: Plugins, store: Store, container: Container) -> None:
@@ -39,13 +62,13 @@ def drop(plugins: Plugins, store: Store, container: Container) -> None:
     Idempotent; reads every container's record, if there is such a volume at all.
     """
     own = [use for use in container.request.volumes if use.anonymous]
-    if not own:
-        return
-    with files.locked(lock(store)):
-        used = {use.name for other in store.all() if other.id != container.id for use in other.request.volumes}
-        for use in own:
-            if use.name not in used:
-                keeper(plugins, use.driver).remove_volume(use.name)
+    for driver in sorted({use.driver for use in own}):
+        provider = keeper(plugins, driver)
+        with locked(store, driver, provider):
+            used = {use.name for other in store.all() if other.id != container.id for use in other.request.volumes}
+            for use in own:
+                if use.driver == driver and use.name not in used:
+                    provider.remove_volume(use.name)
 
 
 def attach(launch: Launch, directory: str) -> tuple[Mount, ...]:
@@ -66,7 +89,9 @@ def attach(launch: Launch, directory: str) -> tuple[Mount, ...]:
             # Only before its first start, as in Docker: what it removes from a volume later stays removed.
             fresh = use.copy and not use.subpath and not container.status.started_at
             try:
-                if fresh or os.path.exists(_filled(volume)):
+                if not volume.staging:
+                    _fill_inside(volume, root if fresh else -1, use.target, first, launch.paths.run_root)
+                elif fresh or os.path.exists(_filled(volume)):
                     fill(volume, root if fresh else -1, use.target, first)
                 place = source(volume, use, f"{directory}/mapped-{number}", launch.namespaces.get("user", ""))
             except OSError as error:
@@ -77,17 +102,18 @@ def attach(launch: Launch, directory: str) -> tuple[Mount, ...]:
     return tuple(found)
 
 
-def fill(volume: Volume, root: int, path: str, first: int = 0) -> None:
+def fill(volume: Volume, root: int, path: str, first: int = 0, lock: str = "") -> None:
     """Give an empty volume what `path` under the open directory `root` holds, and its owner and mode.
 
-    root: -1 to only finish what an earlier call left half moved; first: host id of the container's root. The copy is
+    root: -1 to only finish what an earlier call left half moved; first: host id of the container's root; lock: path of
+    a lock against others who fill it, "" for one in its staging directory. The copy is
     made out of sight and synced, one rename declares it whole, then its entries are moved in one by one: a death
     before that rename leaves an empty volume, one after it leaves what the next call finishes. Nothing that is in the
     volume is replaced. Raises OSError, and UnsupportedError where `path` leads to the root itself.
     """
-    with files.locked(f"{volume.staging}/lock"):
+    with files.locked(lock or f"{volume.staging}/lock"):
         _move_in(volume)
-        if root < 0 or os.listdir(volume.mountpoint):
+        if root < 0 or set(os.listdir(volume.mountpoint)) - {_INSIDE}:
             return
         try:
             source = inroot.open_in(root, path, os.O_RDONLY | os.O_DIRECTORY)
@@ -99,6 +125,26 @@ def fill(volume: Volume, root: int, path: str, first: int = 0) -> None:
             _copy_in(volume, source, first)
         finally:
             os.close(source)
+
+
+def _fill_inside(volume: Volume, root: int, path: str, first: int, run_root: str) -> None:
+    """The same for a volume without a staging directory: a hidden one inside of it, which goes when the volume is
+    filled. Locks of the host's own: a volume's file system may have none."""
+    staged = attrs.evolve(volume, staging=f"{volume.mountpoint}/{_INSIDE}")
+    names = os.listdir(volume.mountpoint)
+    if _INSIDE not in names and (names or root < 0):
+        return
+    try:
+        os.makedirs(staged.staging, mode=0o700, exist_ok=True)
+        fill(staged, root, path, first, f"{run_root}/locks/filling-{volume.driver}")
+        files.remove_tree(staged.staging)
+    except OSError as error:
+        with suppress(OSError):
+            os.rmdir(staged.staging)
+        if error.errno == errno.EROFS:
+            return  # a volume to which nobody can write stays as it is
+        said = f"fill volume {volume.name}, which volume-nocopy leaves empty, from the image's"
+        raise HostError.of(said, path, error) from None
 
 
 def _copy_in(volume: Volume, source: int, first: int) -> None:

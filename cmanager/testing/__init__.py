@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .attach import AttachVolumesSuite, DriveVolumesSuite
     from .commit import CommitSuite
-    from .extend import ImportSuite, PushSuite
+    from .extend import ImportSuite, PushSuite, RegistrySuite
     from .images import ImagesSuite
     from .limiter import LimiterSuite
     from .limits import CoverSuite
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
 #: The suites, and the modules that they are in.
 WHERE = {
     "AssignSuite": "network",
+    "AttachVolumesSuite": "attach",
     "CommitSuite": "commit",
     "CoverSuite": "limits",
+    "DriveVolumesSuite": "attach",
     "ImagesSuite": "images",
     "ImportSuite": "extend",
     "LimiterSuite": "limiter",
     "NetworkSuite": "network",
     "PublishSuite": "ports",
     "PushSuite": "extend",
+    "RegistrySuite": "extend",
     "RuntimeSuite": "runtime",
     "ShapeSuite": "shape",
     "StorageSuite": "storage",
@@ -48,14 +52,17 @@ WHERE = {
 
 __all__ = [
     "AssignSuite",
+    "AttachVolumesSuite",
     "CommitSuite",
     "CoverSuite",
+    "DriveVolumesSuite",
     "ImagesSuite",
     "ImportSuite",
     "LimiterSuite",
     "NetworkSuite",
     "PublishSuite",
     "PushSuite",
+    "RegistrySuite",
     "RuntimeSuite",
     "ShapeSuite",
     "StorageSuite",

@@ -1,9 +1,12 @@
-"""The conformance suites of the optional abilities of image stores: `cmanager.seams.Import` and `cmanager.seams.Push`.
+"""The conformance suites of the optional abilities of image stores: `Import`, `Push` and `Registry` of cmanager.seams.
 
     class TestMineImports(ImportSuite):
         provider = "mine"
 
     class TestMinePushes(PushSuite):
+        provider = "mine"
+
+    class TestMineBuilds(RegistrySuite):
         provider = "mine"
 
 Where images are offered, and pushed to, is as in `cmanager.testing.images`.
@@ -22,7 +25,7 @@ from attrs import evolve
 
 from ..errors import CorruptError, InvalidError, NotFoundError
 from ..model import Authorship, Image, ImageConfig, Reference
-from ..seams import Import, Push
+from ..seams import Import, Push, Registry
 from .images import Offered, digest_of, image_of, names, offer, pulled, unseen
 
 ABOUT = Authorship("2024-05-06T07:08:09Z", "sh -c true", "A. Author", "why")
@@ -138,3 +141,34 @@ class PushSuite(Based):
             provider.push(Reference("other"), unseen)
         with pytest.raises(InvalidError):
             provider.push(Reference("box", "", base.digest), unseen)
+
+
+class RegistrySuite(Offered):
+    """The promises of `cmanager.seams.Registry` that need no recipe which everyone has, checked."""
+
+    ability = Registry
+
+    def test_it_is_a_registry(self, provider: Any) -> None:
+        """The provider has its methods."""
+        assert isinstance(provider, Registry), "a method of cmanager.seams.Registry is missing"
+
+    def test_recipes_have_a_name_and_a_line(self, provider: Any) -> None:
+        for name, about in provider.recipes().items():
+            Reference.parse(name)
+            assert about, f"{name} needs a line about it"
+            assert "\n" not in about, f"{name}: a list has one line for each"
+
+    def test_what_the_directory_holds(self, provider: Any, registry: Path) -> None:
+        """Every image by its name, with layers that can be read there; nothing is stored by looking."""
+        assert provider.repositories() == (), "an empty directory holds nothing"
+        made = offer(registry, "team/box:v1", image_of(b"base", b"upper"))
+        (entry,) = provider.repositories()
+        assert (entry.reference, entry.image.digest) == ("team/box:v1", made.digest)
+        found = [gzip.decompress(Path(layer.path).read_bytes()) for layer in entry.image.layers]
+        assert found == [b"base", b"upper"], "layer paths must lead into the directory"
+        assert provider.entries() == (), "the registry directory is not the store"
+
+    def test_what_has_no_recipe_cannot_be_built(self, provider: Any) -> None:
+        with pytest.raises(NotFoundError, match="no-such-recipe"):
+            provider.build(("no-such-recipe",), unseen)
+        assert provider.repositories() == (), "a failed build must leave nothing"

@@ -52,7 +52,8 @@ def look(word: str) -> tuple[type[Suite], ...]:
     mine: list[type[Suite]] = [named(suite, name) for suite in suites(seam)]
     with tempfile.TemporaryDirectory() as place:
         instance = _instance(mine[0], Path(place))
-        return tuple(suite for suite in mine if not suite.is_optional() or isinstance(instance, suite.ability))
+        able = tuple(suite for suite in mine if isinstance(instance, suite.ability))
+        return able or tuple(mine[:1])
 
 
 def named(suite: type[Suite], name: str, **more: Any) -> type[Suite]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import socket
 import subprocess
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ from ..linux.rtnetlink import LOOPBACK, Rtnetlink
 from ..model.network import Attachment, Endpoint
 from ..seams import Assign, Network
 from .storage import in_child
-from .suite import Suite, steady
+from .suite import Suite, held, steady
 
 ENDPOINT = Endpoint("box", aliases=("box",))
 _HERE = "/proc/thread-self/ns/net"
@@ -85,15 +85,14 @@ def routes(path: str = "") -> list[dict[str, Any]]:
 
 
 def traces() -> dict[str, Any]:
-    """What a provider could leave behind on the host it is called in."""
+    """What a provider could leave behind on the host it is called in, and in this process."""
     return {
         "links": sorted(links()),
         "addresses": sorted((link["ifname"], a["local"]) for link in links().values() for a in link["addr_info"]),
         "routes": routes(),
         "tables": _said("nft", "list", "ruleset"),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii"),
-        "threads": threading.active_count(),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        **held(),
     }
 
 
@@ -105,7 +104,6 @@ def reach(server: str, client: str, address: str, port: int = 0, via: tuple[str,
     """
     with netns.entered(server or _HERE):
         listener = socket.create_server((address, port))
-    listener.settimeout(20)
     seen: list[str] = []
 
     def answer() -> None:
@@ -123,11 +121,14 @@ def reach(server: str, client: str, address: str, port: int = 0, via: tuple[str,
         asking = os.fork()
         if asking == 0:
             _end(ask)
-        try:
+        gone = os.pidfd_open(asking)
+        waiting: list[int] = [listener.fileno(), gone]
+        if listener.fileno() in select.select(waiting, [], [])[0]:
             answer()
-        finally:
-            _, status = os.waitpid(asking, 0)
-    assert status == 0, f"the connection to {address} gave nothing"
+        os.close(gone)
+        _, status = os.waitpid(asking, 0)
+    assert status == 0, f"port {target[1]} of {target[0]} could not be reached"
+    assert seen, f"what answered at port {target[1]} of {target[0]} was somebody else"
     return seen[0]
 
 

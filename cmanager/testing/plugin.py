@@ -83,7 +83,9 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """For each provider how many promises it kept, and why some were not asked for."""
-    if "cmanager.testing.suite" in sys.modules:
+    # By the reports: under pytest-xdist the suites are in other processes.
+    every = [report for reports in terminalreporter.stats.values() for report in reports]
+    if any(about == "cmanager" for report in every for about, _ in getattr(report, "user_properties", ())):
         from .report import summary
 
         summary(terminalreporter, reasons=not set("sSaA") & set(config.getoption("reportchars") or ""))

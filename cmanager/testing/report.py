@@ -6,13 +6,12 @@ import inspect
 import os
 from collections import Counter
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
 
 from .. import __version__
-from ..plugins import load_config
+from ..plugins import Plugins, load_config
 from ..seams import API
 from .suite import Suite
 
@@ -20,23 +19,20 @@ _OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
 def title(suite: type[Suite]) -> str:
-    """Seam, provider and version: "network mine 1.0 (cmanager-mine), api 1"."""
-    if not suite.provider:
+    """Seam, provider and version: "network mine (cmanager-mine 1.0), api 1"."""
+    if not isinstance(suite.provider, str) or not suite.provider:
         return f"{suite.seam} provider of {suite.__module__}.{suite.__qualname__}, api {API}"
-    return f"{suite.seam} {suite.provider} {version(suite.seam, suite.provider)}, api {API}"
+    return f"{suite.seam} {suite.provider} ({version(suite.seam, suite.provider)}), api {API}"
 
 
 @cache
 def version(seam: str, name: str) -> str:
-    """The provider's version and distribution; where a plugins.toml names the module, that file and line instead."""
+    """The distribution and its version; where a plugins.toml names the module, that file and line instead."""
     config = load_config(os.environ.get("CMANAGER_CONFIG"))
-    key = f"{seam}.{name}"
-    if key not in config.plugins:
-        for point in entry_points(group="cmanager", name=key):
-            if point.dist:
-                return f"{point.dist.version} ({point.dist.name})"
-    where = config.where(name)
-    return f"{__version__} (cmanager)" if where.startswith(config.files[-1]) else f"({where})"
+    if installed := Plugins(config, "", "").version(seam, name):
+        return installed
+    key, shipped = f"{seam}.{name}", load_config(config.files[-1])
+    return f"cmanager {__version__}" if config.plugins.get(key) == shipped.plugins.get(key) else config.where(name)
 
 
 def contract(item: pytest.Item, suite: type[Suite]) -> str:

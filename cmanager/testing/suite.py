@@ -11,6 +11,7 @@ of the seam, so a provider may live in a process of its own.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -84,6 +85,7 @@ def find(seam: str, name: str, options: Mapping[str, Any], place: Path) -> Any:
 
 def held() -> dict[str, int]:
     """What this process holds for its provider: how many descriptors, threads and children, zombies too."""
+    gc.collect()  # of instances of earlier tests
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),

@@ -44,7 +44,7 @@ def _run(hook: Hook, state: bytes) -> None:
     status = _wait(pid, hook)
     if status != 0:
         how = f"exit code {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
-        raise HookFailed(f"OCI hook {hook.path} failed with {how}")
+        raise HookFailed(f"OCI {hook.kind} hook {hook.path} failed with {how}")
 
 
 def _wait(pid: int, hook: Hook) -> int:
@@ -58,7 +58,7 @@ def _wait(pid: int, hook: Hook) -> int:
         if not poller.poll(max(0.0, ends - time.monotonic()) * 1000):
             signal.pidfd_send_signal(fd, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise HookFailed(f"OCI hook {hook.path} took longer than {hook.timeout} s and was killed")
+            raise HookFailed(f"OCI {hook.kind} hook {hook.path} took longer than {hook.timeout} s and was killed")
         return os.waitpid(pid, 0)[1]
     finally:
         os.close(fd)

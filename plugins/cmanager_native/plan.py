@@ -19,8 +19,9 @@ from cmanager.model import bundle as bundles
 
 @frozen
 class Hook:
-    """One OCI hook. timeout: seconds or None."""
+    """One OCI hook. kind: "createRuntime", …; timeout: seconds or None."""
 
+    kind: str
     path: str
     args: tuple[str, ...]
     env: tuple[str, ...]
@@ -79,6 +80,7 @@ class Plan:
     domainname: str
     cgroup: str
     hooks: dict[str, tuple[Hook, ...]]
+    annotations: dict[str, str]
     program: Program
     init: bool
 
@@ -134,6 +136,7 @@ def _plan(bundle: str, config: dict[str, Any], compile_filter: Callable[[dict[st
         domainname=config.get("domainname", ""),
         cgroup=linux.get("cgroupsPath", ""),
         hooks=_hooks(config.get("hooks", {})),
+        annotations=config.get("annotations", {}),
         program=_program(process, linux.get("seccomp"), compile_filter),
         init=config.get("annotations", {}).get(bundles.INIT_ANNOTATION) == "true",
     )
@@ -171,13 +174,12 @@ def _id_maps(linux: dict[str, Any]) -> tuple[str, str]:
 
 
 def _hooks(data: dict[str, Any]) -> dict[str, tuple[Hook, ...]]:
-    return {kind: tuple(_hook(hook) for hook in hooks) for kind, hooks in data.items()}
+    return {kind: tuple(_hook(kind, hook) for hook in hooks) for kind, hooks in data.items()}
 
 
-def _hook(data: dict[str, Any]) -> Hook:
-    return Hook(
-        data["path"], tuple(data.get("args") or [data["path"]]), tuple(data.get("env", ())), data.get("timeout")
-    )
+def _hook(kind: str, data: dict[str, Any]) -> Hook:
+    args = tuple(data.get("args") or [data["path"]])
+    return Hook(kind, data["path"], args, tuple(data.get("env", ())), data.get("timeout"))
 
 
 def _environment(entries: list[str]) -> dict[bytes, bytes]:

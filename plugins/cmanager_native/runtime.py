@@ -65,7 +65,7 @@ class Native:
         planned = plan.read(bundle.path, self.features(), self._compile)
         hierarchies = cgroups.hierarchies()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        state = _state(bundle, "creating", 0)
+        state = _state(bundle, planned, "creating", 0)
         try:
             pid = _spawn(planned, lambda: _become_child(ours, planned, stdio, theirs, hierarchies, state))
         except OSError as error:
@@ -102,7 +102,7 @@ class Native:
         if answer or died:
             self.delete(id)
             raise failure(answer)
-        hooks.run(created.plan.hooks.get("poststart", ()), _state(created.bundle, "running", created.pid))
+        hooks.run(created.plan.hooks.get("poststart", ()), _state(created.bundle, created.plan, "running", created.pid))
         return created.pid
 
     def wait(self, id: str) -> int:
@@ -137,7 +137,7 @@ class Native:
                 os.waitpid(created.pid, 0)
             except (ProcessLookupError, ChildProcessError):
                 created.code = 0
-        hooks.run(created.plan.hooks.get("poststop", ()), _state(created.bundle, "stopped", 0))
+        hooks.run(created.plan.hooks.get("poststop", ()), _state(created.bundle, created.plan, "stopped", 0))
 
     def _known(self, id: str) -> _Created:
         try:
@@ -156,7 +156,7 @@ class Native:
             _write_maps(created.pid, planned.id_maps)
         if planned.cgroup:
             cgroups.join_all(planned.cgroup, created.pid, hierarchies)
-        state = _state(created.bundle, "creating", created.pid)
+        state = _state(created.bundle, planned, "creating", created.pid)
         hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
         answer = b""
         with suppress(OSError):  # EPIPE: it failed already and says why; ECONNRESET: it cannot any more
@@ -248,7 +248,10 @@ def _write_maps(pid: int, maps: tuple[str, str]) -> None:
             raise HostError.of("write", path, error) from None
 
 
-def _state(bundle: Bundle, status: str, pid: int) -> bytes:
+def _state(bundle: Bundle, planned: plan.Plan, status: str, pid: int) -> bytes:
     """The state of runtime.md, which hooks receive."""
-    state = {"ociVersion": "1.0.2", "id": bundle.id, "status": status, "pid": pid, "bundle": bundle.path}
+    state: dict[str, Any] = {"ociVersion": "1.0.2", "id": bundle.id, "status": status, "pid": pid}
+    state["bundle"] = bundle.path
+    if planned.annotations:
+        state["annotations"] = planned.annotations
     return json.dumps(state).encode()

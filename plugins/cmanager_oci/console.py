@@ -14,12 +14,13 @@ _PATIENCE = 10  # seconds, when the verb has ended well: it has been sent by the
 class Console:
     """A socket that a runtime connects to (--console-socket); `pass_on` hands over what came, `close` removes it.
 
-    directory: short enough for a socket's path of 107 bytes (unix(7)).
+    path: for this process's children, through a descriptor of it: a socket's path has at most 107 bytes (unix(7)).
     """
 
     def __init__(self, directory: str) -> None:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        self.path = f"{directory}/console-{os.getpid()}"
+        self._directory = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.path = f"/proc/{os.getpid()}/fd/{self._directory}/console-{os.getpid()}"
         self._listener = socket.socket(socket.AF_UNIX)
         with suppress(FileNotFoundError):
             os.unlink(self.path)
@@ -27,7 +28,7 @@ class Console:
             self._listener.bind(self.path)
             self._listener.listen(1)
         except OSError:
-            self._listener.close()
+            self.close()
             raise
 
     def pass_on(self, channel: int) -> None:
@@ -41,5 +42,8 @@ class Console:
     def close(self) -> None:
         """Idempotent."""
         self._listener.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self.path)
+        if self._directory >= 0:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+            os.close(self._directory)
+            self._directory = -1

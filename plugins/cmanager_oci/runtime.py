@@ -19,6 +19,7 @@ from cmanager.model import Bundle, Context, Features, Stdio
 from cmanager.model import bundle as bundles
 
 from .console import Console
+from .hooks import named
 from .probing import is_safe, probed
 from .tool import Tool, is_gone
 
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 @define
 class _Created:
-    """A container of this process. code: once it is known."""
+    """A container of this process. hooks: of its config.json; code: once it is known."""
 
     pid: int
+    hooks: dict[str, Any]
     started: bool = False
     code: int | None = None
 
@@ -73,8 +75,12 @@ class Command:
         if policy := config.get("linux", {}).get("seccomp"):
             bundles.check_filter(policy)
         _check_program(config, bundle.path)
-        pid = self._made("create", ("--bundle", bundle.path), bundle.id, stdio, bundle.id)
-        self._created[bundle.id] = _Created(pid)
+        hooks = config.get("hooks", {})
+        try:
+            pid = self._made("create", ("--bundle", bundle.path), bundle.id, stdio, bundle.id)
+        except CmanagerError as error:
+            raise named(error, "create", hooks) from None
+        self._created[bundle.id] = _Created(pid, hooks)
         return pid
 
     def start(self, id: str) -> int:
@@ -85,9 +91,9 @@ class Command:
         created.started = True
         try:
             self._tool.run("start", id)
-        except CmanagerError:
+        except CmanagerError as error:
             self.delete(id)
-            raise
+            raise named(error, "start", created.hooks) from None
         return created.pid
 
     def wait(self, id: str) -> int:

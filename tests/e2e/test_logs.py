@@ -263,6 +263,90 @@ def test_a_syslog_daemon_may_restart(cli: Cli, tmp_path: Path) -> None:
     assert sinks(cli, "loyal")[0]["Dropped"] == {"Lines": 0, "Bytes": 0}
 
 
+def program(tmp_path: Path, script: str) -> tuple[str, str]:
+    """The options for a program that runs this script, in the test's directory."""
+    path = tmp_path / "ship"
+    path.write_text(f"#!/bin/sh\ncd {tmp_path}\n{script}\n")
+    path.chmod(0o755)
+    return ("--log-sink", f"program:{path}")
+
+
+def running(word: str) -> list[str]:
+    return subprocess.run(["pgrep", "-f", word], capture_output=True, text=True).stdout.split()
+
+
+def test_a_program_gets_every_line_and_has_time_to_end(cli: Cli, tmp_path: Path) -> None:
+    options = program(tmp_path, "cat > got; sleep 0.3; echo flushed > end; echo 'all sent' >&2")
+    cli.ok("run", "-d", "--name", "shipped", *options, "busybox", "seq", "10000")
+    cli.ok("wait", "shipped")
+    warning = f"log sink {options[1]}: all sent"
+    wait_until(lambda: cli.inspect("shipped")["Cmanager"]["Warnings"] == [warning], "what it said is told")
+    assert (tmp_path / "end").read_text() == "flushed\n"
+    entries = [json.loads(line) for line in (tmp_path / "got").read_text().splitlines()]
+    assert "".join(entry["log"] for entry in entries) == "".join(f"{number}\n" for number in range(1, 10_001))
+    assert sinks(cli, "shipped")[0]["Dropped"] == {"Lines": 0, "Bytes": 0}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exec sleep 4711",
+        "exit 3",
+        pytest.param("exec <&-; sleep 4711", marks=pytest.mark.slow),
+        pytest.param("head -c 99; exit 0", marks=pytest.mark.slow),
+    ],
+)
+def test_a_program_that_does_not_read_stops_nobody_and_is_counted(cli: Cli, tmp_path: Path, script: str) -> None:
+    options = program(tmp_path, script)
+    command = "yes 0123456789abcdef0123456789abcdef | head -n 60000; exit 4"
+    done = cli("run", "--name", "deaf", *options, "busybox", "sh", "-c", command)
+    assert (done.returncode, done.stdout.count("\n")) == (4, 60000)
+    lost = sinks(cli, "deaf")[0]["Dropped"]
+    assert 50000 < lost["Lines"] <= 60000
+    assert lost["Bytes"] == lost["Lines"] * 33
+    assert any(f"{options[1]} did not take" in warning for warning in cli.inspect("deaf")["Cmanager"]["Warnings"])
+    assert running("sleep 4711") == []
+
+
+def test_a_program_that_ends_is_started_again_and_gets_what_waits(cli: Cli, tmp_path: Path) -> None:
+    options = program(tmp_path, "head -n 1 >> got; exit 1")
+    cli.ok("run", "-d", "--name", "short", *options, "busybox", "sleep", "99")
+    for word in ("one", "two"):
+        cli.ok("exec", "short", "sh", "-c", f"echo {word} > /proc/1/fd/1")
+        wait_until(
+            lambda word=word: (tmp_path / "got").exists() and word in (tmp_path / "got").read_text(), "it got it"
+        )
+    cli.ok("rm", "-f", "short")
+
+
+def test_a_program_stays_through_the_restarts_of_a_policy(cli: Cli, tmp_path: Path) -> None:
+    options = program(tmp_path, "echo begun >> starts; cat > got")
+    cli.ok(
+        "run", "-d", "--name", "again", "--restart", "on-failure:2", *options, "busybox", "sh", "-c", "echo x; exit 3"
+    )
+    assert cli.ok("wait", "again") == "3"
+    wait_until(lambda: (tmp_path / "got").read_text().count('"log":"x') == 3, "it got every life's line")
+    assert (tmp_path / "starts").read_text() == "begun\n"
+
+
+def test_nothing_of_a_program_outlives_its_supervisor(cli: Cli, tmp_path: Path) -> None:
+    options = program(tmp_path, "setsid sleep 4712 & sleep 4712")
+    cli.ok("run", "-d", "--name", "lost", *options, "busybox", "sh", "-c", "echo begun; sleep 99")
+    wait_until(lambda: len(running("^sleep 4712")) == 2, "the program runs")
+    os.kill(cli.supervisor("lost"), signal.SIGKILL)
+    wait_until(lambda: running("sleep 4712") == [], "it is gone with its children")
+    cli.ok("rm", "-f", "lost")
+
+
+def test_nothing_of_a_program_is_left_after_rm(cli: Cli, tmp_path: Path) -> None:
+    options = program(tmp_path, "trap '' TERM HUP; sleep 4713 & cat > got; sleep 4713")
+    cli.ok("run", "-d", "--rm", "--name", "stubborn", *options, "busybox", "sh", "-c", "echo begun; sleep 99")
+    wait_until(lambda: running("^sleep 4713"), "the program runs")
+    cli.ok("rm", "-f", "stubborn")
+    assert running("sleep 4713") == []
+    assert "begun" in (tmp_path / "got").read_text()
+
+
 def test_a_full_disk_stops_nobody_and_is_used_again_when_there_is_room(cli: Cli, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -325,6 +409,8 @@ def test_details_are_the_labels_and_variables_that_were_asked_for(cli: Cli) -> N
         (("--log-sink", "file:/nowhere/log"), ("/nowhere",)),
         (("--log-sink", "syslog:unix:/nowhere"), ("/nowhere",)),
         (("--log-sink", "journald:/nowhere"), ("/nowhere",)),
+        (("--log-sink", "program:/nowhere"), ("/nowhere", "none")),
+        (("--log-sink", "program:/etc/passwd"), ("/etc/passwd", "cannot be executed")),
         (("--log-sink", "file:/tmp/x", "--log-sink", "json:/tmp/x"), ("/tmp/x",)),
     ],
 )

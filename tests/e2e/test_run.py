@@ -143,7 +143,7 @@ def test_a_closed_stdout_does_not_end_the_container(cli: Cli) -> None:
         (["--mount", "type=volume,source=/tmp,target=/x"], "type=bind"),
         (["--mount", "source=a,target=/x,volume-subpath=../b"], "volume-subpath"),
         (["--mount", "source=a,target=/x,volume-driver=floppy"], "floppy"),
-        (["--mount", "source=a,target=/x,volume-opt=o=bind"], "take no options"),
+        (["--mount", "source=a,target=/x,volume-opt=o=bind"], "takes none"),
         (["--mount", "type=tmpfs,source=a,target=/x"], "no source"),
         (["--mount", "type=bind,source=/tmp,target=/x,readonly=perhaps"], "perhaps"),
         (["--mount", "type=bind,source=/tmp,target=/x,bind-propagation=up"], "bind-propagation"),

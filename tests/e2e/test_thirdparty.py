@@ -215,7 +215,10 @@ def test_it_passes_its_kit(theirs: InstalledCli, seam: str, name: str, tmp_path:
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize(("seam", "name"), NEW)
+@pytest.mark.parametrize(
+    ("seam", "name"),
+    [pytest.param(seam, name, marks=() if seam == "hooks" else pytest.mark.slow) for seam, name in NEW],
+)
 def test_what_plugin_new_writes_passes_its_own_tests(
     theirs: InstalledCli, wheels: Path, seam: str, name: str, busybox: None
 ) -> None:

@@ -261,7 +261,7 @@ def test_every_value_of_dockers_json_is_text(typed: Cli) -> None:
 def test_inspect_has_the_fields_that_scripts_read(typed: Cli) -> None:
     typed.ok(*_SLEEPER)
     state = typed.inspect("box")["State"]
-    fields = "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt"
+    fields = "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt Orphaned"
     assert [*state] == fields.split()
 
 

@@ -126,7 +126,7 @@ def test_a_volume_without_a_name_gets_64_digits_and_counts_as_anonymous(cli: Cli
 
 def test_what_cannot_be_honoured_is_refused(cli: Cli) -> None:
     for arguments, said in [
-        (("-o", "type=nfs", "data"), "take none"),
+        (("-o", "type=nfs", "data"), "storage plugin 'overlay' takes none"),
         (("-d", "floppy", "data"), "floppy"),
         (("a/b",), "a/b"),
         ((".hid",), ".hid"),

@@ -22,7 +22,7 @@ from cmanager.errors import CmanagerError, CorruptError, HostError, NotFoundErro
 from cmanager.linux.mounts import Mount
 from cmanager.model import Context, PullEvent, Reference
 from cmanager.seams import Images, Registry
-from cmanager.testing.extend import ImportSuite, PushSuite
+from cmanager.testing.extend import ImportSuite, PushSuite, RegistrySuite
 from cmanager.testing.images import (
     INDEX,
     MANIFEST,
@@ -59,6 +59,10 @@ class TestLayersImports(ImportSuite):
 
 
 class TestLayersPushes(PushSuite):
+    provider = "layers"
+
+
+class TestLayersBuilds(RegistrySuite):
     provider = "layers"
 
 

@@ -233,12 +233,13 @@ def test_its_process_has_nothing_of_the_commands(make: Make) -> None:
     assert str(raised.value) == "['0', '1', '2', '3', '4'] / True"
 
 
-def test_a_thread_that_asks_gets_a_process_too(make: Make) -> None:
+def test_threads_that_ask_get_a_process_too_and_take_turns(make: Make) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    plugins = make('isolation = "process"')
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(what_it_owns, plugins).result() == {"f" * 64}
+    plugins = make('isolation = "process"', fault="time.sleep(0.02)")
+    with ThreadPoolExecutor(8) as pool:
+        owned = [pool.submit(what_it_owns, plugins) for _ in range(16)]
+        assert {future.result() for future in owned} == {frozenset({"f" * 64})}
 
 
 def test_a_fork_makes_its_own_process(make: Make) -> None:

@@ -6,7 +6,9 @@ import base64
 import errno
 import json
 import os
+import select
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from cmanager.errors import CmanagerError
 from cmanager.model import LogSink
-from cmanager.supervisor.sinks import Line, Lines, Queue, Source, check, make
+from cmanager.supervisor.sinks import Line, Lines, ProgramSink, Queue, Source, check, make
 from cmanager.supervisor.sinks.lines import LONGEST
 
 from ..support import journal_fields
@@ -167,6 +169,10 @@ def test_journal_entries_carry_the_container_and_survive_any_byte(tmp_path: Path
         ("syslog", "tcp:127.0.0.1:514", "udp"),
         ("syslog", "udp:127.0.0.1:0", "udp"),
         ("journald", "/nowhere", "journald"),
+        ("program", "/nowhere", "there is none"),
+        ("program", "/etc/passwd", "cannot be executed"),
+        ("program", "/etc", "cannot be executed"),
+        ("program", "relative", "absolute"),
         ("syslog", "unix:/dev/null", "/dev/null"),
     ],
 )
@@ -179,3 +185,85 @@ def test_a_place_cannot_be_two_sinks(tmp_path: Path) -> None:
     with pytest.raises(CmanagerError, match="two"):
         check((LogSink("json", f"{tmp_path}/log"), LogSink("file", f"{tmp_path}/log")))
     assert not (tmp_path / "log").exists()
+
+
+def program(tmp_path: Path, script: str) -> ProgramSink:
+    path = tmp_path / "ship"
+    path.write_text(f"#!/bin/sh\ncd {tmp_path}\n{script}\n")
+    path.chmod(0o755)
+    sink = make(LogSink("program", str(path)), _SOURCE)
+    assert isinstance(sink, ProgramSink)
+    return sink
+
+
+def ended(sink: ProgramSink) -> list[tuple[bytes, int]]:
+    while not sink.listen():
+        select.select(sink.heard, [], [], 5)
+    return sink.bury()
+
+
+@pytest.mark.root
+def test_a_program_is_given_the_lines_of_json_and_says_whose_they_are(tmp_path: Path) -> None:
+    sink = program(tmp_path, 'cat > got; env > env; echo "one" >&2; printf "the last" >&2')
+    queue = Queue(sink)
+    queue.put(line(b"hello\n"))
+    queue.flush()
+    queue.close()
+    assert ended(sink) == []
+    assert (tmp_path / "got").read_bytes() == sink.encode(line(b"hello\n"))
+    assert (
+        dict(entry.split("=", 1) for entry in (tmp_path / "env").read_text().splitlines()).items()
+        >= {
+            "CONTAINER_ID": "f" * 64,
+            "CONTAINER_NAME": "box",
+            "IMAGE_NAME": "busybox",
+        }.items()
+    )
+    assert "PYTHONPATH" not in (tmp_path / "env").read_text()
+    assert (sink.said, sink.pid, sink.heard) == ("the last", 0, ())
+
+
+@pytest.mark.root
+def test_what_a_program_has_not_read_goes_to_the_next(tmp_path: Path) -> None:
+    sink = program(tmp_path, "[ -e first ] && exec cat > rest; head -c 300 > first; exit 3")
+    queue = Queue(sink)
+    odd = b"\xff\xfe\n"
+    for text in (b"one\n", b'{"log":"two"}\n', odd, b"three\n", b"four\n"):
+        queue.put(line(text))
+    queue.flush()
+    left = ended(sink)
+    assert sink.said == "it ended with exit code 3"
+    assert [length for _, length in left] == [len(odd), 6, 5][-len(left) :]
+    queue.resume(left)
+    while sink.pid == 0:
+        time.sleep(0.05)
+        queue.flush()
+    queue.close()
+    assert ended(sink) == []
+    first, rest = (tmp_path / "first").read_bytes(), (tmp_path / "rest").read_bytes().splitlines()
+    assert json.loads(rest[-1])["log"] == "four\n"
+    assert rest == [message.rstrip() for message, _ in left]
+    assert first.startswith(b'{"log":"one')
+    assert queue.dropped.lines == 0
+
+
+@pytest.mark.root
+def test_a_program_is_killed_with_its_children(tmp_path: Path) -> None:
+    sink = program(tmp_path, "setsid sleep 4321 & sleep 4321")
+    os.close(sink.open())
+    found = subprocess.run(["pgrep", "-fx", "sleep 4321"], capture_output=True).stdout
+    while found.count(b"\n") < 2:
+        found = subprocess.run(["pgrep", "-fx", "sleep 4321"], capture_output=True).stdout
+    sink.kill()
+    ended(sink)
+    assert subprocess.run(["pgrep", "-fx", "sleep 4321"], capture_output=True).stdout == b""
+
+
+@pytest.mark.root
+def test_a_program_that_ends_at_once_is_not_started_again_at_once(tmp_path: Path) -> None:
+    sink = program(tmp_path, "exit 0")
+    os.close(sink.open())
+    ended(sink)
+    with pytest.raises(BlockingIOError):
+        sink.open()
+    assert sink.pid == 0

@@ -89,18 +89,19 @@ def image(found: Image, references: list[str]) -> dict[str, Any]:
     }
 
 
-def volume(found: Volume) -> dict[str, Any]:
-    """One element of `volume inspect`."""
+def volume(found: Volume, status: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """One element of `volume inspect`. status: what its driver says of it."""
     described = {
         "CreatedAt": rfc3339(found.created_at),
         "Driver": found.driver,
         "Labels": OpenMap(found.labels),
         "Mountpoint": found.mountpoint,
         "Name": found.name,
-        "Options": OpenMap(),
-        "Scope": "local",
+        "Options": OpenMap(found.options),
+        "Scope": found.scope,
     }
-    return {**described, "Status": {"Error": found.problem}} if found.problem else described
+    status = {"Error": found.problem} if found.problem else status
+    return {**described, "Status": OpenMap(status)} if status else described
 
 
 def _config(found: Container, image: ImageConfig) -> dict[str, Any]:

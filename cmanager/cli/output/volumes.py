@@ -16,7 +16,7 @@ def volume_row(volume: Volume) -> dict[str, str]:
         "Driver": volume.driver,
         "Name": volume.name,
         "Mountpoint": volume.mountpoint,
-        "Scope": "local",
+        "Scope": volume.scope,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(volume.labels.items())),
         "CreatedAt": local_time(volume.created_at),
         "Anonymous": str(volume.anonymous).lower(),

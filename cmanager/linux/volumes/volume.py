@@ -9,10 +9,11 @@ from attrs import field, frozen
 class Volume:
     """A directory that outlives the containers that use it.
 
-    name; mountpoint: str, absolute path of the directory that containers see; staging: str, absolute path of a
-    directory on the same file system that no container sees: the core prepares there what it moves into the volume;
-    created_at: seconds since the epoch; labels; anonymous: whether it was made for somebody who named none; driver:
-    name of its storage provider, filled in by the core; problem: "" or why its record cannot be read.
+    name; mountpoint: str, absolute path of the directory that containers see, "" while it is nowhere; staging: str,
+    absolute path of a directory on the same file system that no container sees, "" for none: the core prepares there
+    what it moves into the volume; created_at: seconds since the epoch; labels; anonymous: whether it was made for
+    somebody who named none; driver: name of its storage provider, filled in by the core; problem: "" or why its record
+    cannot be read; options: what it was made with; scope: "local", or "global" where other hosts have it too.
     """
 
     name: str
@@ -23,3 +24,5 @@ class Volume:
     anonymous: bool = False
     driver: str = ""
     problem: str = ""
+    options: dict[str, str] = field(factory=dict)
+    scope: str = "local"

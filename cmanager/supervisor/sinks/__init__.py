@@ -6,7 +6,8 @@ counted.
 
 from .kinds import check, make
 from .lines import Line, Lines
+from .program import ProgramSink
 from .queue import Queue
 from .sink import Sink, Source
 
-__all__ = ["Line", "Lines", "Queue", "Sink", "Source", "check", "make"]
+__all__ = ["Line", "Lines", "ProgramSink", "Queue", "Sink", "Source", "check", "make"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...errors import InvalidError
 from ...model.log import LogSink
-from . import datagrams, file, syslog
+from . import datagrams, file, program, syslog
 from .file import FileSink, JsonSink
 from .journald import JournaldSink
+from .program import ProgramSink
 from .sink import Sink, Source
 from .syslog import SyslogSink
 
@@ -18,6 +19,8 @@ def check(sinks: tuple[LogSink, ...]) -> None:
             raise InvalidError(f"two log sinks at {sink.target}, give one")
         if sink.kind in ("json", "file"):
             file.check(sink.target)
+        elif sink.kind == "program":
+            program.check(sink.target)
         elif sink.kind == "syslog":
             syslog.check(sink.target)
         else:
@@ -30,6 +33,8 @@ def make(sink: LogSink, source: Source) -> Sink:
         return FileSink(sink.target)
     if sink.kind == "json":
         return JsonSink(sink.target, source)
+    if sink.kind == "program":
+        return ProgramSink(sink.target, source)
     if sink.kind == "syslog":
         return SyslogSink(sink.target, source)
     return JournaldSink(sink.target, source)

@@ -88,6 +88,12 @@ class Queue:
             if error.errno not in _FULL:
                 self._disconnect()
 
+    def resume(self, messages: list[tuple[bytes, int]]) -> None:
+        """The receiver has ended: begin anew with these messages that it has not read, each with its line's bytes."""
+        self._disconnect()
+        self._waiting.extendleft(reversed(messages))
+        self._size += sum(len(message) + OVERHEAD for message, _ in messages)
+
     def close(self) -> None:
         """What is waiting still is dropped; the descriptor is closed."""
         while self._waiting:

@@ -29,5 +29,6 @@ from .terminal import TerminalSuite
 __all__ = ["Box", "Ended", "RuntimeSuite", "supervised"]
 
 
-class RuntimeSuite(LifecycleSuite, ProcessSuite, RootSuite, IsolationSuite, ExecSuite, TerminalSuite, RefusalSuite):
+# pytest begins with the last base: what everything else rests on comes first.
+class RuntimeSuite(RefusalSuite, TerminalSuite, ExecSuite, IsolationSuite, RootSuite, ProcessSuite, LifecycleSuite):
     """Every promise of `cmanager.seams.Runtime`, and of `Exec` where the runtime has it, checked."""

@@ -189,7 +189,7 @@ class LifecycleSuite(Base):
             signal.pause()
         now = Process.of(stranger)
         box.runtime.kill(box.id, Process(stranger, now.started - 1, now.boot), signal.SIGKILL)
-        alive = Process.of(stranger).alive()
+        alive = not now.wait_gone(0.3)
         os.kill(stranger, signal.SIGKILL)
         os.waitpid(stranger, 0)
         assert alive, "another process with the container's number must be left alone"

@@ -7,6 +7,7 @@ of its own, so that a runtime with a fault cannot change the host's mounts, host
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import json
 import os
@@ -74,6 +75,7 @@ def in_supervisor(body: Callable[[], None], prepare: Callable[[], frozenset[int]
 def _supervise(body: Callable[[], None], prepare: Callable[[], frozenset[int]], said: int) -> NoReturn:
     outcome: dict[str, Any] = {"failed": "the test did not end"}
     try:
+        gc.freeze()  # what earlier tests left open is not closed in the middle of this one
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         mounts.make_private_namespace()
         syscalls.unshare(syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWNET)

@@ -15,8 +15,6 @@ from cmanager.linux.netns import entered
 from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
 from cmanager.model import Attachment, Endpoint, Provider
 
-_ETH0 = 2  # its number in the container, where nothing but the loopback is before it
-
 
 @frozen
 class Options:
@@ -41,12 +39,12 @@ class MineNetwork:
             with self._kernel() as kernel, open(netns, "rb") as there:
                 if not kernel.index(self._bridge):
                     kernel.add_bridge(self._bridge, self._mtu)
-                kernel.add_veth(_link(id), kernel.index(self._bridge), "eth0", _ETH0, mac, there.fileno(), self._mtu)
+                kernel.add_veth(_link(id), kernel.index(self._bridge), "eth0", 0, mac, there.fileno(), self._mtu)
                 kernel.set_alias(_link(id), id)
             with entered(netns), Rtnetlink() as kernel:
                 kernel.up(LOOPBACK)
-                kernel.up(_ETH0)
-                kernel.add_address(_ETH0, address, 8, "10.255.255.255")
+                kernel.up(eth0 := kernel.index("eth0"))
+                kernel.add_address(eth0, address, 8, "10.255.255.255")
         except OSError as error:
             self.detach(id, netns)
             raise HostError.of(f"connect container {id[:12]} to bridge", self._bridge, error) from None

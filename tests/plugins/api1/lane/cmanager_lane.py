@@ -21,7 +21,6 @@ from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
 from cmanager.model import Attachment, Context, Endpoint, Provider
 
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
-_PEER = 2
 
 
 def _subnet(text: str) -> str:
@@ -104,15 +103,16 @@ class Lane:
                     kernel.add_bridge(self._options.bridge, self._options.mtu)
                     bridge = kernel.index(self._options.bridge)
                     kernel.add_address(bridge, self._gateway, 24, str(self._subnet[-1]))
-                kernel.add_veth(_link(id), bridge, "eth0", _PEER, mac, there, self._options.mtu)
+                kernel.add_veth(_link(id), bridge, "eth0", 0, mac, there, self._options.mtu)
                 kernel.set_alias(_link(id), f"{id} {address}")
         finally:
             os.close(there)
         with entered(netns), Rtnetlink() as kernel:
             kernel.up(LOOPBACK)
-            kernel.up(_PEER)
-            kernel.add_address(_PEER, address, 24, str(self._subnet[-1]))
-            kernel.add_default_route(self._gateway, _PEER)
+            link = kernel.index("eth0")
+            kernel.up(link)
+            kernel.add_address(link, address, 24, str(self._subnet[-1]))
+            kernel.add_default_route(self._gateway, link)
 
     def _disconnect(self, id: str) -> None:
         with Rtnetlink() as kernel:
