@@ -244,6 +244,16 @@ def _variables(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]
     return [(name, "") for name in os.environ]
 
 
+def _disks(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    return [(f"/dev/{name.replace('!', '/')}:", "") for name in sorted(os.listdir("/sys/block"))]
+
+
+def _page_sizes(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    names = sorted(os.listdir("/sys/kernel/mm/hugepages"))
+    sizes = [int(name.removeprefix("hugepages-").removesuffix("kB")) for name in names]
+    return [(f"{size >> 20}g:" if size >= 1 << 20 else f"{size >> 10}m:", "") for size in sizes]
+
+
 _PARAMETERS: dict[str, Any] = {
     **dict.fromkeys(("container", "containers", "volumes_from"), _containers),
     "pods": _pods,
@@ -256,6 +266,12 @@ _PARAMETERS: dict[str, Any] = {
     **dict.fromkeys(("pid", "ipc", "uts", "cgroupns", "userns", "timens"), _modes),
     **dict.fromkeys(("cap_add", "cap_drop"), _capabilities),
     **dict.fromkeys(("signal", "signal_name", "stop_signal"), _signals),
+    **dict.fromkeys(("blkio_weight_device", "device_read_bps", "device_write_bps"), _disks),
+    **dict.fromkeys(("device_read_iops", "device_write_iops"), _disks),
+    "hugetlb": _page_sizes,
+    "network_rate": _words("receive=", "send=", "10mbit", "100mbit"),
+    "memory_swap": _words("-1"),
+    "device_cgroup_rule": _words("c ", "b ", "a *:* rwm"),
     "filters": _filters,
     "sort": _sort,
     "env": _variables,

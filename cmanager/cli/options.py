@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from . import limits
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS: list[Callable[[Any], Any]] = [
@@ -52,11 +54,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--no-hosts", is_flag=True, help="Leave the image's /etc/hosts."),
     click.option("--no-hostname", is_flag=True, help="Leave the image's /etc/hostname."),
     click.option("--add-host", multiple=True, metavar="NAME:IP", help="Add a line to /etc/hosts."),
-    click.option("-m", "--memory", default="", metavar="BYTES", help="Memory limit, such as 64m."),
-    click.option("--cpus", type=float, default=None, help="Number of CPUs' worth of time."),
-    click.option("-c", "--cpu-shares", type=int, default=None, help="Relative weight, 1024 is the default."),
-    click.option("--pids-limit", type=int, default=None, help="Number of processes, -1 for no limit."),
-    click.option("--cpuset-cpus", default=None, help="CPUs it may run on, such as 0-1,3."),
+    *limits.OPTIONS,
+    click.option("--cgroup-parent", default="", metavar="CGROUP", help="Put its cgroup below this one, such as /web."),
     click.option("--pid", "pid", default="", help="PID namespace: private, host, container:NAME or ns:PATH."),
     click.option("--ipc", default="", help="IPC namespace."),
     click.option("--uts", default="", help="UTS namespace."),

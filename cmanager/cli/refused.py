@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 _WINDOWS = "it is for Windows containers"
-_BLOCK = "no limiter bounds the use of block devices"
 _IDS = "user namespaces are made with --userns auto"
 _IMAGES = "images come from the registry that plugins.toml names"
 
 #: Option to the reason. What becomes an option of ours leaves this table.
 REASONS = {
-    **dict.fromkeys(
-        ("--blkio-weight", "--blkio-weight-device", "--device-read-bps", "--device-read-iops"),
-        _BLOCK,
-    ),
-    **dict.fromkeys(("--device-write-bps", "--device-write-iops"), _BLOCK),
-    "--cgroup-parent": "every container's cgroup lies below cmanager's own",
     "--cgroups": "every container has a cgroup of its own",
     **dict.fromkeys(("--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops", "--isolation"), _WINDOWS),
-    **dict.fromkeys(("--cpu-period", "--cpu-quota"), "give the same as --cpus"),
     **dict.fromkeys(("--cpu-rt-period", "--cpu-rt-runtime"), "no limiter gives real-time shares"),
-    "--cpuset-mems": "no limiter chooses memory nodes, --cpuset-cpus chooses CPUs",
-    "--device-cgroup-rule": "give each device with --device",
     "--disable-content-trust": "an image is what its digest says, give NAME@DIGEST",
     "--env-host": "give what is wanted with -e NAME",
     "--gpus": "give each device with --device",
     "--ip6": "networks have no IPv6",
-    "--kernel-memory": "the kernel has no such limit any more",
+    "--kernel-memory": "the kernel has no such limit any more, its memory counts in --memory",
     "--link": "containers of one network find each other by name, --network-alias adds one",
     "--link-local-ip": "networks have no link-local addresses",
-    **dict.fromkeys(
-        ("--memory-reservation", "--memory-swap", "--memory-swappiness"), "the limit of memory is --memory"
-    ),
-    "--oom-kill-disable": "give --oom-score-adj",
     "--storage-opt": "options of storage stand in plugins.toml",
     "--use-api-socket": "there is no daemon",
     **dict.fromkeys(("--uidmap", "--gidmap", "--subuidname", "--subgidname"), _IDS),

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import InvalidError, UnsupportedError
 from ..linux.mounts import Mount
-from ..model import Limits, Namespaces, RunRequest, Ulimit
+from ..model import Namespaces, RunRequest, Ulimit
 from ..model.names import check_name
-from . import logging, mounts
+from . import limits, logging, mounts
 from .output.human import parse_size
 from .podwords import check_defaults
 from .policies import healthcheck, restart_policy
@@ -52,13 +52,9 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         security=given["security_opt"],
         sysctls=dict(_assignment(text, "--sysctl") for text in given["sysctl"]),
         ulimits=tuple(ulimit(text) for text in given["ulimit"]),
-        limits=Limits(
-            memory=parse_size(given["memory"], "--memory") if given["memory"] else None,
-            cpus=given["cpus"],
-            cpu_shares=given["cpu_shares"],
-            pids=given["pids_limit"],
-            cpuset_cpus=given["cpuset_cpus"],
-        ),
+        limits=limits.parsed(given),
+        lax=given["limits"] == "lax",
+        rate=limits.rate(given["network_rate"]),
         namespaces=Namespaces(
             pid=given["pid"],
             ipc=given["ipc"],

@@ -17,7 +17,7 @@ from ..model.pod import SHM_SIZE
 from ..model.runtime import Features
 from ..oci import defaults, devices, security, signals
 from ..supervisor import etc
-from . import abilities
+from . import abilities, limiting
 
 #: Podman's default; a fork bomb in one container must not stop the host (row D-17).
 DEFAULT_PIDS = 2048
@@ -29,8 +29,8 @@ _COVERABLE = {
 }
 
 
-def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRequest, tuple[str, ...]]:
-    """The request with its defaults filled in, and warnings about what was degraded.
+def settle(request: RunRequest, features: Features, limiter: Any, name: str) -> tuple[RunRequest, tuple[str, ...]]:
+    """The request with its defaults filled in, and warnings about what was degraded. name: the limiter's.
 
     Raises InvalidError or UnsupportedError for anything that could only fail later; changes nothing.
     """
@@ -50,12 +50,12 @@ def settle(request: RunRequest, features: Features, limiter: Any) -> tuple[RunRe
     )
     _check_sysctls(request)
     _check_log(request)
-    limits = attrs.evolve(request.limits, devices=_device_rules(request))
-    limiter.check(limits)
-    if limits.pids is None:
+    wanted = attrs.evolve(request.limits, devices=_device_rules(request))
+    limits, without = limiting.fit(limiter, name, wanted, lax=request.lax)
+    if limits.pids is None and request.limits.pids is None:
         limits = _default_pids(limits, limiter)
     ulimits, warnings = _clamp(request.ulimits)
-    return attrs.evolve(request, limits=limits, ulimits=ulimits), (*fitted, *warnings)
+    return attrs.evolve(request, limits=limits, ulimits=ulimits), (*fitted, *without, *warnings)
 
 
 def _check_modes(request: RunRequest) -> None:
@@ -167,7 +167,7 @@ def _device_rules(request: RunRequest) -> tuple[DeviceRule, ...]:
     if request.privileged:
         return (DeviceRule(True),)
     given = tuple(device.rule for text in request.devices for device in devices.parse(text))
-    return (*defaults.DEFAULT_DEVICE_RULES, *given)
+    return (*defaults.DEFAULT_DEVICE_RULES, *given, *request.limits.devices)
 
 
 def _default_pids(limits: Limits, limiter: Any) -> Limits:

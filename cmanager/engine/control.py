@@ -13,12 +13,14 @@ from ..errors import CmanagerError, ConflictError, InvalidError, NotFoundError
 from ..linux import cgroups
 from ..linux.process import Process
 from ..model.container import Container, RestartPolicy
-from ..model.limits import Limits
+from ..model.limits import Limits, laid_over
 from ..model.names import check_name
+from ..model.network import Rate
 from ..oci import signals
 from ..plugins import Plugins
 from ..state import Store
 from ..supervisor.announce import Announcer
+from . import limiting, rates
 
 _SIGKILL, _SIGUSR1 = 9, 10
 _PATIENCE, _LAST_PATIENCE = 5, 30  # seconds
@@ -26,10 +28,12 @@ _PATIENCE, _LAST_PATIENCE = 5, 30  # seconds
 
 @frozen
 class Update:
-    """What `update` changes; None and Limits' None leave as it is."""
+    """What `update` changes; None and Limits' None leave as it is. lax: limits that cannot be applied are left out."""
 
     limits: Limits = field(factory=Limits)
     restart: RestartPolicy | None = None
+    rate: Rate | None = None
+    lax: bool = False
 
 
 class Control:
@@ -98,28 +102,55 @@ class Control:
             self._store.rename(container, name)
         self._announcer.container("rename", attrs.evolve(container, name=name), oldName=container.name)
 
-    def update(self, word: str, update: Update, *, force: bool = False) -> None:
+    def update(self, word: str, update: Update, *, force: bool = False) -> tuple[str, ...]:
         """See `Engine.update`."""
         with self._changed(word) as container:
-            request = container.request
-            given: dict[str, Any] = update.limits.given()
-            limiter = self._limiter(container)
-            limiter.check(update.limits)
+            request, rate = container.request, update.rate
+            after, told, warnings = self._fitted(container, update)
             if update.restart and update.restart.name != "no" and request.remove:
                 raise InvalidError("a container with --rm cannot have a restart policy")
-            if container.status.runs and given:
-                used = limiter.usage(container.id).memory_bytes or 0
-                if update.limits.memory is not None and update.limits.memory < used and not force:
-                    raise ConflictError(
-                        f"container {word} uses {used} bytes of memory, a limit of {update.limits.memory} may kill it, "
-                        "use --force to set it all the same"
-                    )
-                limiter.update(container.id, update.limits)
-            changed = attrs.evolve(request, limits=attrs.evolve(request.limits, **given))
+            if rate:
+                rates.check(self._plugins, request.network, rate, shared=request.shares("network"))
+            if container.status.runs:
+                self._change(container, told, rate, force)
+            changed = attrs.evolve(request, limits=after, rate=rate or request.rate)
             if update.restart:
                 changed = attrs.evolve(changed, restart=update.restart)
             self._store.replace(attrs.evolve(container, request=changed))
+            if warnings:
+                all_warnings = tuple(dict.fromkeys((*container.status.warnings, *warnings)))
+                self._store.save_status(container.id, attrs.evolve(container.status, warnings=all_warnings))
         self._announcer.container("update", container)
+        return warnings
+
+    def _fitted(self, container: Container, update: Update) -> tuple[Limits, Limits, tuple[str, ...]]:
+        """All limits as they will be, those to tell the limiter, and a warning for each that is left out."""
+        limits, providers = container.request.limits, container.providers
+        after, told = laid_over(limits, update.limits)
+        kept, warnings = limiting.fit(self._limiter(container), providers.limiter, told, lax=update.lax)
+        if warnings:
+            left: dict[str, Any] = {n: v for n, v in kept.given().items() if n in update.limits.given()}
+            after, told = laid_over(limits, Limits(**(left | {"devices": update.limits.devices})))
+        return after, told, warnings
+
+    def _change(self, container: Container, told: Limits, rate: Rate | None, force: bool) -> None:
+        """Tell limiter and network; when one refuses, both are as before."""
+        request, limiter = container.request, self._limiter(container)
+        used = limiter.usage(container.id).memory_bytes or 0
+        if told.memory is not None and told.memory != request.limits.memory and told.memory < used and not force:
+            raise ConflictError(
+                f"container {container.name} uses {used} bytes of memory, a limit of {told.memory} may kill it, "
+                "use --force to set it all the same"
+            )
+        if rate:
+            rates.shaper(self._plugins, request.network).shape(container.id, rate)
+        try:
+            if told.given():
+                limiter.update(container.id, told)
+        except CmanagerError:
+            if rate:
+                rates.shaper(self._plugins, request.network).shape(container.id, request.rate)
+            raise
 
     def processes(self, word: str) -> tuple[int, ...]:
         """See `Engine.processes`."""

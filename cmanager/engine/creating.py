@@ -20,7 +20,7 @@ from ..seams import Exec
 from ..supervisor import rootfs
 from ..supervisor.steps import Step
 from ..supervisor.volumes import drop
-from . import abilities, addresses, checks, ports, userns
+from . import abilities, addresses, checks, ports, rates, userns
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -100,9 +100,10 @@ class Creating:
         filled = self._engine.volumes.check(filled, providers.storage)
         ports.check(self._engine.plugins, filled)
         addresses.check(self._engine.plugins, filled, now=starting)
+        rates.check(self._engine.plugins, filled.network, filled.rate, shared=filled.shares("network"))
         if filled.health.test and filled.health.test[0] != "NONE" and not isinstance(runtime, Exec):
             raise UnsupportedError(f"runtime {providers.runtime} cannot honour --health-cmd, it has no exec")
-        settled = checks.settle(filled, runtime.features(), limiter)
+        settled = checks.settle(filled, runtime.features(), limiter, providers.limiter)
         if starting:
             ports.check_free(self._engine.plugins, filled, self._engine.list)
         return settled

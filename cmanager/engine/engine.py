@@ -209,12 +209,12 @@ class Engine:
         """
         self._control.rename(word, name)
 
-    def update(self, word: str, update: Update, *, force: bool = False) -> None:
-        """Change limits, at once where it runs, and its restart policy.
+    def update(self, word: str, update: Update, *, force: bool = False) -> tuple[str, ...]:
+        """Change limits, at once where it runs, and its restart policy; returns a warning for each limit left out.
 
         Raises ConflictError for a memory limit below what is in use unless `force`, UnsupportedError, InvalidError.
         """
-        self._control.update(word, update, force=force)
+        return self._control.update(word, update, force=force)
 
     def processes(self, word: str) -> tuple[int, ...]:
         """Pids, as the host knows them, of everything that runs in a container."""

@@ -104,10 +104,13 @@ def _cgroups() -> tuple[Finding, ...]:
         "cpu": "--cpus and --cpu-shares are refused",
         "cpuset": "--cpuset-cpus is refused",
         "pids": "--pids-limit is refused, and a fork bomb is not held",
+        "blkio": "--device-read-bps and the like are refused",
+        "hugetlb": "--hugetlb is refused",
     }
+    have.setdefault("blkio", have.get("io", 0))
     for name, cost in costs.items():
         version = have.get(name)
-        found.append(_finding(f"controller {name}", name in have, f"v{version}" if version else "no", cost))
+        found.append(_finding(f"controller {name}", bool(version), f"v{version}" if version else "no", cost))
     devices = "devices" in have or 2 in versions
     how = "v1" if "devices" in have else "v2, by BPF"
     found.append(_finding("device control", devices, how if devices else "no", "no container", needed=True))

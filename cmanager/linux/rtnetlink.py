@@ -49,7 +49,7 @@ class Rtnetlink:
     def index(self, name: str) -> int:
         """The number of a link, 0 when there is none of that name."""
         try:
-            answer = self._ask(_GETLINK, 0, _link() + _text(_IFLA_IFNAME, name), name)
+            answer = self.ask(_GETLINK, 0, link_header() + string(_IFLA_IFNAME, name), name)
         except OSError as error:
             if error.errno == 19:  # ENODEV
                 return 0
@@ -58,32 +58,37 @@ class Rtnetlink:
 
     def alias(self, name: str) -> str:
         """What `set_alias` wrote, "" where nobody did."""
-        answer = self._ask(_GETLINK, 0, _link() + _text(_IFLA_IFNAME, name), name)
+        answer = self.ask(_GETLINK, 0, link_header() + string(_IFLA_IFNAME, name), name)
         return _alias(dict(_attributes(answer[_LINK.size :])))
 
     def set_alias(self, name: str, alias: str) -> None:
         """Write a text of at most 255 bytes on a link (ifalias). A request of its own: when a link is made the kernel
         ignores it (rtnl_create_link)."""
-        self._ask(_NEWLINK, 0, _link() + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_IFALIAS, alias.encode()), name)
+        self.ask(
+            _NEWLINK, 0, link_header() + string(_IFLA_IFNAME, name) + attribute(_IFLA_IFALIAS, alias.encode()), name
+        )
 
     def hairpin(self, name: str) -> None:
         """Let the bridge send back through this port what came in by it."""
-        data = _text(_INFO_SLAVE_KIND, "bridge") + _nest(_INFO_SLAVE_DATA, _attribute(_BRPORT_MODE, b"\1"))
-        self._ask(_NEWLINK, 0, _link() + _text(_IFLA_IFNAME, name) + _nest(_IFLA_LINKINFO, data), name)
+        data = string(_INFO_SLAVE_KIND, "bridge") + nest(_INFO_SLAVE_DATA, attribute(_BRPORT_MODE, b"\1"))
+        self.ask(_NEWLINK, 0, link_header() + string(_IFLA_IFNAME, name) + nest(_IFLA_LINKINFO, data), name)
 
     def slaves(self, master: int) -> tuple[str, ...]:
         """Aliases of the links on the bridge with index `master`; grows with the number of links."""
-        found = (dict(_attributes(message[_LINK.size :])) for message in self._dump(_GETLINK, _link()))
+        found = (dict(_attributes(message[_LINK.size :])) for message in self._dump(_GETLINK, link_header()))
         wanted = struct.pack("I", master)
         return tuple(_alias(attributes) for attributes in found if attributes.get(_IFLA_MASTER) == wanted)
 
     def add_bridge(self, name: str, mtu: int = 0) -> None:
         """A bridge, up."""
-        size = _number(_IFLA_MTU, mtu) if mtu else b""
+        size = u32(_IFLA_MTU, mtu) if mtu else b""
         payload = (
-            _link(flags=_UP) + _text(_IFLA_IFNAME, name) + size + _nest(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
+            link_header(flags=_UP)
+            + string(_IFLA_IFNAME, name)
+            + size
+            + nest(_IFLA_LINKINFO, string(_INFO_KIND, "bridge"))
         )
-        self._ask(_NEWLINK, _CREATE | _EXCL, payload, name)
+        self.ask(_NEWLINK, _CREATE | _EXCL, payload, name)
 
     def add_veth(
         self, name: str, master: int, peer: str, peer_index: int, peer_mac: str, netns: int, mtu: int = 0
@@ -92,42 +97,42 @@ class Rtnetlink:
 
         netns: a descriptor. The peer is down: it cannot come up before its other end exists (veth.c, ENOTCONN).
         """
-        size = _number(_IFLA_MTU, mtu) if mtu else b""
-        other = _link(index=peer_index) + _text(_IFLA_IFNAME, peer) + size
-        other += _attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", ""))) + _number(_IFLA_NET_NS_FD, netns)
-        info = _text(_INFO_KIND, "veth") + _nest(_INFO_DATA, _attribute(_VETH_PEER, other))
-        payload = _link(flags=_UP) + _text(_IFLA_IFNAME, name) + size + _number(_IFLA_MASTER, master)
-        payload += _nest(_IFLA_LINKINFO, info)
-        self._ask(_NEWLINK, _CREATE | _EXCL, payload, name)
+        size = u32(_IFLA_MTU, mtu) if mtu else b""
+        other = link_header(index=peer_index) + string(_IFLA_IFNAME, peer) + size
+        other += attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", ""))) + u32(_IFLA_NET_NS_FD, netns)
+        info = string(_INFO_KIND, "veth") + nest(_INFO_DATA, attribute(_VETH_PEER, other))
+        payload = link_header(flags=_UP) + string(_IFLA_IFNAME, name) + size + u32(_IFLA_MASTER, master)
+        payload += nest(_IFLA_LINKINFO, info)
+        self.ask(_NEWLINK, _CREATE | _EXCL, payload, name)
 
     def up(self, index: int) -> None:
         """Bring a link up."""
-        self._ask(_NEWLINK, 0, _link(index=index, flags=_UP), f"link {index}")
+        self.ask(_NEWLINK, 0, link_header(index=index, flags=_UP), f"link {index}")
 
     def delete(self, name: str) -> None:
         """Remove a link; FileNotFoundError does not exist here: one that is gone is ENODEV."""
-        self._ask(_DELLINK, 0, _link() + _text(_IFLA_IFNAME, name), name)
+        self.ask(_DELLINK, 0, link_header() + string(_IFLA_IFNAME, name), name)
 
     def add_address(self, index: int, address: str, prefix: int, broadcast: str) -> None:
         """An IPv4 address of a link."""
         packed = socket.inet_aton(address)
         payload = struct.pack("BBBBI", socket.AF_INET, prefix, 0, 0, index)
-        payload += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
-        payload += _attribute(_IFA_BROADCAST, socket.inet_aton(broadcast))
-        self._ask(_NEWADDR, _CREATE | _EXCL, payload, address)
+        payload += attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
+        payload += attribute(_IFA_BROADCAST, socket.inet_aton(broadcast))
+        self.ask(_NEWADDR, _CREATE | _EXCL, payload, address)
 
     def add_default_route(self, gateway: str, index: int) -> None:
         """The default route of IPv4."""
         payload = struct.pack("BBBBBBBBI", socket.AF_INET, 0, 0, 0, _MAIN_TABLE, _STATIC, 0, _UNICAST, 0)
-        payload += _attribute(_RTA_GATEWAY, socket.inet_aton(gateway)) + _number(_RTA_OIF, index)
-        self._ask(_NEWROUTE, _CREATE | _EXCL, payload, gateway)
+        payload += attribute(_RTA_GATEWAY, socket.inet_aton(gateway)) + u32(_RTA_OIF, index)
+        self.ask(_NEWROUTE, _CREATE | _EXCL, payload, gateway)
 
     def _send(self, kind: int, flags: int, payload: bytes) -> None:
         self._sequence += 1
         header = _HEADER.pack(_HEADER.size + len(payload), kind, flags | _REQUEST, self._sequence, 0)
         self._socket.sendto(header + payload, (0, 0))
 
-    def _ask(self, kind: int, flags: int, payload: bytes, what: str) -> bytes:
+    def ask(self, kind: int, flags: int, payload: bytes, what: str) -> bytes:
         """One request and its answer; b"" where that is a mere acknowledgement."""
         self._send(kind, flags | (0 if kind == _GETLINK else _ACK), payload)
         answer = self._socket.recv(1 << 16)
@@ -155,11 +160,13 @@ class Rtnetlink:
                 offset += size + 3 & ~3
 
 
-def _link(index: int = 0, flags: int = 0) -> bytes:
+def link_header(index: int = 0, flags: int = 0) -> bytes:
+    """The header of a request about a link (rtnetlink(7), struct ifinfomsg)."""
     return _LINK.pack(socket.AF_UNSPEC, 0, 0, index, flags, flags)
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, padded."""
     size = 4 + len(value)
     return struct.pack("HH", size, kind) + value + bytes(-size % 4)
 
@@ -179,13 +186,16 @@ def _alias(attributes: dict[int, bytes]) -> str:
     return attributes.get(_IFLA_IFALIAS, b"").rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _number(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("I", value))
+def u32(kind: int, value: int) -> bytes:
+    """An attribute that is a number of 32 bits."""
+    return attribute(kind, struct.pack("I", value))
 
 
-def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
+def string(kind: int, value: str) -> bytes:
+    """An attribute that is a text."""
+    return attribute(kind, value.encode() + b"\0")
 
 
-def _nest(kind: int, content: bytes) -> bytes:
-    return _attribute(kind | 0x8000, content)
+def nest(kind: int, content: bytes) -> bytes:
+    """An attribute that has attributes."""
+    return attribute(kind | 0x8000, content)

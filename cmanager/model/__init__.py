@@ -22,9 +22,9 @@ from .container import (
     Ulimit,
 )
 from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
-from .limits import Cgroup, DeviceRule, Limits, Usage
+from .limits import Cgroup, DeviceLimit, DeviceRule, HugetlbLimit, Limits, Usage
 from .log import Dropped, LogConfig, LogSink
-from .network import Attachment, Endpoint, Peer, PortMapping
+from .network import Attachment, Endpoint, Peer, PortMapping, Rate
 from .plugin import Amendment, Context, Event, Provider
 from .pod import Membership, Pod, PodRequest, PodStatus
 from .runtime import Bundle, Features, Stdio
@@ -40,6 +40,7 @@ __all__ = [
     "Check",
     "Container",
     "Context",
+    "DeviceLimit",
     "DeviceRule",
     "Dropped",
     "Endpoint",
@@ -48,6 +49,7 @@ __all__ = [
     "Features",
     "Health",
     "Healthcheck",
+    "HugetlbLimit",
     "Image",
     "ImageConfig",
     "ImageEntry",
@@ -68,6 +70,7 @@ __all__ = [
     "Provider",
     "Providers",
     "PullEvent",
+    "Rate",
     "Reference",
     "RestartPolicy",
     "RunRequest",

@@ -10,7 +10,7 @@ from ..linux.mounts import Mount
 from ..linux.process import Process
 from .limits import Limits, Usage
 from .log import Dropped, LogConfig
-from .network import Attachment, PortMapping
+from .network import Attachment, PortMapping, Rate
 from .pod import SHM_SIZE, Membership
 from .volume import VolumeMount
 
@@ -123,7 +123,8 @@ class RunRequest:
     further groups, names or gids; unset_env: names of variables that neither the image nor the defaults set;
     dns_search, dns_options: lines of resolv.conf(5); no_hosts, no_hostname: the image's own file stays; address, mac:
     fixed ones, aliases: further names on its network; oom_score_adj: -1000 to 1000, None for the manager's; timeout:
-    seconds after which it is killed, 0 for never; annotations: for the runtime and its hooks; pod: its name, id or
+    seconds after which it is killed, 0 for never; annotations: for the runtime and its hooks; rate: bounds of its
+    network; lax: whether limits that cannot be applied are left out rather than refused; pod: its name, id or
     "new:NAME", in a record the id; without: in a record, options of `Features` that the runtime lacks and the defaults
     leave out; member: in a record, its place in that pod. Then `network`, `hostname`, `dns`,
     `add_hosts` and `shm_size` are the pod's as far as it shares them.
@@ -183,6 +184,8 @@ class RunRequest:
     oom_score_adj: int | None = None
     timeout: int = 0
     annotations: dict[str, str] = field(factory=dict)
+    rate: Rate = field(factory=Rate)
+    lax: bool = False
     pod: str = ""
     without: tuple[str, ...] = ()
     member: Membership | None = None

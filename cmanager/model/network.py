@@ -61,6 +61,14 @@ def parse_exposed(text: str) -> tuple[str, ...]:
 
 
 @frozen
+class Rate:
+    """How fast a container may receive and send, in bytes a second; 0 for no bound."""
+
+    receive: int = 0
+    send: int = 0
+
+
+@frozen
 class Endpoint:
     """What a container asks for.
 

@@ -12,8 +12,8 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 """
 
 from .image import Images, Import, Push, Registry
-from .limiter import Limiter
-from .network import Assign, Network, Publish
+from .limiter import Cover, Limiter
+from .network import Assign, Network, Publish, Shape
 from .runtime import Exec, Runtime
 from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
 
@@ -34,8 +34,8 @@ SEAMS: dict[str, tuple[str, tuple[type, ...]]] = {
 ABILITIES: dict[str, tuple[type, ...]] = {
     "image": (Registry, Import, Push),
     "storage": (Volumes, AttachVolumes, DriveVolumes, Commit),
-    "network": (Assign, Publish),
-    "limiter": (),
+    "network": (Assign, Publish, Shape),
+    "limiter": (Cover,),
     "runtime": (Exec,),
 }
 
@@ -46,6 +46,7 @@ __all__ = [
     "Assign",
     "AttachVolumes",
     "Commit",
+    "Cover",
     "DriveVolumes",
     "Exec",
     "Images",
@@ -56,6 +57,7 @@ __all__ = [
     "Push",
     "Registry",
     "Runtime",
+    "Shape",
     "Storage",
     "Volumes",
 ]

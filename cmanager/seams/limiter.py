@@ -12,8 +12,9 @@ class Limiter(Protocol):
     """One cgroup per container, named after its id in every hierarchy of the host."""
 
     def check(self, limits: Limits) -> None:
-        """Raise UnsupportedError, naming the controller, for a limit this host cannot apply; InvalidError for a value
-        outside its range. No side effect; called before any other step."""
+        """Raise UnsupportedError, naming the controller, file or I/O scheduler, for a limit this host cannot apply;
+        InvalidError for a value outside its range, HostError for a device that is not there. Nothing is made for a
+        container; called before any other step."""
         ...
 
     def create(self, id: str, limits: Limits) -> Cgroup:
@@ -24,7 +25,11 @@ class Limiter(Protocol):
         ...
 
     def update(self, id: str, limits: Limits) -> None:
-        """Change those limits that are not None; all or, as far as the kernel lets it be undone, none."""
+        """Change those limits that are not None; all or, as far as the kernel lets it be undone, none.
+
+        What means something together arrives together: memory with its swap, a quota with its period; `devices` is the
+        whole list. Lists by device change those devices. Raises what `check` does, and NotFoundError, HostError.
+        """
         ...
 
     def usage(self, id: str) -> Usage:
@@ -55,3 +60,15 @@ class Limiter(Protocol):
     def owned(self) -> frozenset[str]:
         """Ids that have a cgroup in any hierarchy."""
         ...
+
+
+@runtime_checkable
+class Cover(Protocol):
+    """A limiter that knows more limits than every limiter does (`cmanager.model.limits.FIRST`). Optional: whoever is
+    none never sees the others, they are refused.
+
+    limits: the fields of `Limits` that `check` looks at, and that are either applied or refused.
+    """
+
+    @property
+    def limits(self) -> tuple[str, ...]: ...

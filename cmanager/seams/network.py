@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from ..model.network import Attachment, Endpoint, PortMapping
+from ..model.network import Attachment, Endpoint, PortMapping, Rate
 
 
 @runtime_checkable
@@ -67,5 +67,29 @@ class Publish(Protocol):
         InvalidError (the same port twice, an address that is none or not of this host), UnsupportedError (an address or
         a protocol that this network cannot publish), ConflictError (taken: names the port and its holder, a container
         or a process of the host), HostError.
+        """
+        ...
+
+
+@runtime_checkable
+class Shape(Protocol):
+    """A network that can bound how fast a container receives and sends. Optional: others are never asked to.
+
+    What a container that ignores the bound receives or sends too fast waits, and is lost where it does not; a container
+    cannot lift its bound, whatever capabilities it has. `detach` undoes `shape`.
+    """
+
+    def check_rate(self, rate: Rate) -> None:
+        """Raise what `shape` would raise for any container, and change nothing.
+
+        Raises InvalidError (a rate that is too low or too high), UnsupportedError (names what the kernel lacks),
+        HostError.
+        """
+        ...
+
+    def shape(self, id: str, rate: Rate) -> None:
+        """Bound the link of container `id`, which is attached, from now on, in place of an earlier bound; 0 lifts it.
+
+        Raises NotFoundError (no link), UnsupportedError, HostError; the earlier bound may be gone then.
         """
         ...

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from ..errors import CmanagerError, InvalidError
 from ..linux import netns
 from ..linux import userns as userns_pins
 from ..linux.process import Process
 from ..model.container import Container
-from ..model.network import Attachment, Endpoint, Peer
+from ..model.network import Attachment, Endpoint, Peer, Rate
 from ..plugins import Plugins
 from ..state import Paths
 from . import attachments
@@ -155,6 +155,18 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
                 undo=lambda: provider.detach(id, path),
             )
         )
+        if request.rate != Rate():
+            bound = ", ".join(f"{way} {speed}" for way, speed in asdict(request.rate).items() if speed)
+            steps.append(
+                # Detaching undoes it.
+                Step(
+                    "rate",
+                    f"bound its bytes a second: {bound}",
+                    lambda link: provider.shape(id, request.rate),
+                    None,
+                    ("link",),
+                )
+            )
         hosts = Hosts(paths.hosts(name))
         steps.append(
             Step(
@@ -166,7 +178,7 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
             )
         )
     limiter = plugins.get("limiter", container.providers.limiter)
-    given = ", ".join(f"{key} {value}" for key, value in request.limits.given().items() if key != "devices")
+    given = ", ".join(_told(name, value) for name, value in request.limits.given().items() if name != "devices")
     steps.append(
         Step(
             "cgroup",
@@ -185,6 +197,10 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
             )
         )
     return steps
+
+
+def _told(name: str, value: object) -> str:
+    return f"{name} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def namespaces(paths: Paths, container: Container, owner: Callable[[str], Container]) -> dict[str, str]:

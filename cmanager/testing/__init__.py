@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from .extend import ImportSuite, PushSuite, RegistrySuite
     from .images import ImagesSuite
     from .limiter import LimiterSuite
+    from .limits import CoverSuite
     from .network import AssignSuite, NetworkSuite
     from .ports import PublishSuite
     from .runtime import RuntimeSuite
+    from .shape import ShapeSuite
     from .storage import StorageSuite
     from .suite import Suite
     from .volumes import VolumesSuite
@@ -32,6 +34,7 @@ WHERE = {
     "AssignSuite": "network",
     "AttachVolumesSuite": "attach",
     "CommitSuite": "commit",
+    "CoverSuite": "limits",
     "DriveVolumesSuite": "attach",
     "ImagesSuite": "images",
     "ImportSuite": "extend",
@@ -41,6 +44,7 @@ WHERE = {
     "PushSuite": "extend",
     "RegistrySuite": "extend",
     "RuntimeSuite": "runtime",
+    "ShapeSuite": "shape",
     "StorageSuite": "storage",
     "Suite": "suite",
     "VolumesSuite": "volumes",
@@ -50,6 +54,7 @@ __all__ = [
     "AssignSuite",
     "AttachVolumesSuite",
     "CommitSuite",
+    "CoverSuite",
     "DriveVolumesSuite",
     "ImagesSuite",
     "ImportSuite",
@@ -59,6 +64,7 @@ __all__ = [
     "PushSuite",
     "RegistrySuite",
     "RuntimeSuite",
+    "ShapeSuite",
     "StorageSuite",
     "Suite",
     "VolumesSuite",

@@ -9,32 +9,39 @@ refuses as unsupported on this host is skipped.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import ClassVar
 
 import pytest
 
-from ..errors import CmanagerError, InvalidError, NotFoundError, UnsupportedError
-from ..linux import cgroups, syscalls
+from ..errors import CmanagerError, InvalidError, NotFoundError
+from ..linux import cgroups
 from ..model import Cgroup, DeviceRule, Limits, Usage
 from ..seams import Limiter
+from .processes import burn as _burn
+from .processes import checked as _checked
+from .processes import end as _end
+from .processes import most_forks as _most_forks
+from .processes import opens as _opens
+from .processes import spawn as _spawn
+from .processes import told as _told
+from .processes import use as _use
 from .suite import Suite, steady
 
 _LESS, _MORE = 64, 4096
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _BURNING = 0.6  # seconds
 
 
 @pytest.mark.root
-class LimiterSuite(Suite):
-    """Every promise of `cmanager.seams.Limiter`, checked."""
+class OnCgroups(Suite):
+    """What the suites of the seam share: containers, and what is left of them."""
 
     seam = "limiter"
-    ability = Limiter
+    ability: ClassVar[type] = Limiter
 
     @pytest.fixture
     def container(self, provider: Limiter) -> Iterator[Callable[[], str]]:
@@ -62,6 +69,10 @@ class LimiterSuite(Suite):
     def id(self, container: Callable[[], str]) -> str:
         """A container's id."""
         return container()
+
+
+class LimiterSuite(OnCgroups):
+    """Every promise of `cmanager.seams.Limiter`, checked."""
 
     @pytest.fixture
     def process(self, provider: Limiter, id: str) -> Iterator[int]:
@@ -273,90 +284,10 @@ class LimiterSuite(Suite):
         assert id not in provider.owned(), "the cgroup must go with its processes"
 
 
-def _checked(provider: Limiter, limits: Limits) -> Limits:
-    """These limits; skips where the host cannot apply them."""
-    try:
-        provider.check(limits)
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    return limits
-
-
 def _tops() -> set[str]:
     """Cgroups at the top of every hierarchy."""
     mountpoints = [hierarchy.mountpoint for hierarchy in cgroups.hierarchies()]
     return {f"{place}/{name}" for place in mountpoints for name in os.listdir(place)}
-
-
-def _spawn(path: str, act: Callable[[], object]) -> int:
-    """A process that is in the cgroup when this returns, doing `act` until it is killed."""
-    joined, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            syscalls.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            for hierarchy in cgroups.hierarchies():
-                if os.path.exists(hierarchy.path(path)):
-                    cgroups.join(hierarchy.path(path))
-            os.write(tell, b"1")
-            os.close(tell)
-            act()
-        finally:
-            os._exit(0)
-    os.close(tell)
-    assert os.read(joined, 1) == b"1", f"no process could be put into {path}"
-    os.close(joined)
-    return pid
-
-
-def _told(path: str, act: Callable[[], str]) -> str:
-    """What `act` returns in a process of the cgroup."""
-    hear, tell = os.pipe()
-    pid = _spawn(path, lambda: os.write(tell, act().encode()))
-    os.close(tell)
-    with os.fdopen(hear) as file:
-        said = file.read()
-    os.waitpid(pid, 0)
-    return said
-
-
-def _most_forks(path: str, wanted: int) -> int:
-    """How many children a process of the cgroup can have, at most `wanted`; all are gone afterwards."""
-
-    def fork() -> str:
-        children: list[int] = []
-        with suppress(BlockingIOError):
-            while len(children) < wanted:
-                children.append(os.fork())
-                if children[-1] == 0:
-                    signal.pause()
-        for child in children:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        return str(len(children))
-
-    return int(_told(path, fork) or 0)
-
-
-def _opens(what: str) -> str:
-    name, _, access = what.partition(" ")
-    try:
-        os.close(os.open(f"/dev/{name}", os.O_RDONLY if access == "r" else os.O_WRONLY))
-    except OSError as error:
-        return errno.errorcode.get(error.errno or 0, "?")
-    return "ok"
-
-
-def _use(size: int) -> None:
-    """Touch so much memory."""
-    kept = bytearray(size)
-    for at in range(0, size, 4096):
-        kept[at] = 1
-
-
-def _burn() -> None:
-    while True:
-        sum(range(1000))
 
 
 def _fork_on() -> None:
@@ -386,11 +317,3 @@ def _ended(pid: int, seconds: float = 10) -> int:
 
     _until(gone, "the process is killed", seconds)
     return found[1]
-
-
-def _end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    except (ProcessLookupError, ChildProcessError):
-        return  # the test ended it

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from cmanager.errors import CmanagerError, ExhaustedError, HostError, InvalidError
+from cmanager.errors import CmanagerError, ExhaustedError, HostError, InvalidError, NotFoundError, UnsupportedError
+from cmanager.linux import shaping
 from cmanager.linux.netns import entered
 from cmanager.linux.rtnetlink import LOOPBACK, Rtnetlink
-from cmanager.model import Attachment, Endpoint, PortMapping
+from cmanager.model import Attachment, Endpoint, PortMapping, Rate
 
 from .bridge import Bridge, delete, mac_of
 from .pool import Pool
@@ -19,6 +20,7 @@ from .ports import Ports
 
 _INTERFACE = "eth0"
 _MOST_PORTS = 1023  # BR_MAX_PORTS, without port 0
+_LEAST_RATE, _MOST_RATE = 1000, 10**12  # bytes a second
 _UNICAST_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 
 
@@ -70,6 +72,34 @@ class BridgeNetwork:
         """See `cmanager.seams.Publish.check_ports`."""
         with _told("look for ports of network", self._bridge.name):
             self._ports.check(ports, now=now)
+
+    def check_rate(self, rate: Rate) -> None:
+        """See `cmanager.seams.Shape.check_rate`."""
+        for way, speed in (("receive", rate.receive), ("send", rate.send)):
+            if speed and not _LEAST_RATE <= speed < _MOST_RATE:
+                raise InvalidError(f"invalid --network-rate {way}={speed}, expected {_LEAST_RATE} to {_MOST_RATE - 1}")
+        try:
+            shaping.probe()
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
+                raise UnsupportedError(
+                    f"--network-rate: network {self._bridge.name} needs tbf, ifb, u32 and mirred, this kernel has no "
+                    f"{error.filename}"
+                ) from None
+            raise HostError.of("try to bound a link", str(error.filename), error) from None
+
+    def shape(self, id: str, rate: Rate) -> None:
+        """See `cmanager.seams.Shape.shape`."""
+        try:
+            with Rtnetlink() as here:
+                # What this end sends is what the container receives.
+                shaping.shape(here, _name(id), _helper(id), rate.receive, rate.send)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise NotFoundError(
+                    f"container {id[:12]} has no link on {self._bridge.name}, it does not run"
+                ) from None
+            raise HostError.of("bound the link of", id[:12], error) from None
 
     def detach(self, id: str, netns: str) -> None:
         """See `cmanager.seams.Network.detach`."""
@@ -129,6 +159,7 @@ class BridgeNetwork:
     def _unplug(self, id: str) -> None:
         with Rtnetlink() as here:
             delete(here, _name(id))
+            delete(here, _helper(id))
 
     def _release(self, id: str) -> None:
         """With the last lease the bridge, then the lease: who dies in between is still `owned`. Under the lock."""
@@ -161,3 +192,8 @@ def _told(doing: str, name: str) -> Iterator[None]:
 def _name(id: str) -> str:
     """The host's end: 15 characters are all a link's name may have (IFNAMSIZ)."""
     return f"cm{id[:13]}"
+
+
+def _helper(id: str) -> str:
+    """The link that holds back what the container sends, where that is bounded."""
+    return f"ci{id[:13]}"

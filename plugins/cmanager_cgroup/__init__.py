@@ -1,4 +1,11 @@
-"""The cgroup limiter: one cgroup per container in every hierarchy of the host, be it v1, v2 or both (cgroups(7))."""
+"""The cgroup limiter: one cgroup per container in every hierarchy of the host, be it v1, v2 or both (cgroups(7)).
+
+v1.py, v2.py  the tables: which limit is which file
+tables.py     what a row of them is
+block.py      disks, and who of them honours weights
+check.py      what this host can apply
+limiter.py    the limiter seam
+"""
 
 from __future__ import annotations
 
@@ -25,7 +32,7 @@ def _cgroup(context: Context, options: Any) -> Any:
 
     from .limiter import CgroupLimiter
 
-    return CgroupLimiter(options.parent or parent_for(context.root))
+    return CgroupLimiter(options.parent or parent_for(context.root), f"{context.state_dir}/places")
 
 
 @hookimpl

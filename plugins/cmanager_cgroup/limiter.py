@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import os
+from attrs import fields
 
+from cmanager.errors import InvalidError
 from cmanager.linux.cgroupfs import files
 from cmanager.linux.cgroupfs.tree import Tree
 from cmanager.model import Cgroup, Limits, Usage
 from cmanager.model.limits import check_ranges
 
-from . import check, v1, v2
+from . import check, tables, v1, v2
 
 
 class CgroupLimiter:
     """Every limit that the host's controllers know, in the cgroups of a `Tree` below `parent`."""
 
-    def __init__(self, parent: str) -> None:
-        self._tree = Tree(parent)
+    limits = tuple(f.name for f in fields(Limits))
+
+    def __init__(self, parent: str, places: str = "") -> None:
+        self._tree = Tree(parent, places)
 
     def check(self, limits: Limits) -> None:
         """See `cmanager.seams.Limiter.check`."""
         check_ranges(limits)
-        for what, controller in check.controllers(limits).items():
-            hierarchy = self._tree.need(what, controller)
-            if controller == "cpuset":
-                name = "cpuset.cpus.effective" if hierarchy.version == 2 else "cpuset.cpus"
-                check.within(limits.cpuset_cpus or "", files.read(f"{hierarchy.mountpoint}/{name}"))
+        check.check(self._tree, limits)
 
     def create(self, id: str, limits: Limits) -> Cgroup:
         """See `cmanager.seams.Limiter.create`."""
@@ -35,13 +34,14 @@ class CgroupLimiter:
                 files.write(file, value)
             self._tree.set_devices(id, limits.devices)
 
-        return Cgroup(self._tree.create(id, apply), self._warnings(limits))
+        return Cgroup(self._tree.create(id, apply, limits.parent), check.warnings(self._tree, limits))
 
     def update(self, id: str, limits: Limits) -> None:
         """See `cmanager.seams.Limiter.update`."""
         self.check(limits)
-        self._tree.change(id, self._writes(id, limits))
-        self._tree.set_devices(id, limits.devices)
+        if limits.parent:
+            raise InvalidError("a container stays below the cgroup where it was made, leave out --cgroup-parent")
+        self._tree.change(id, self._writes(id, limits), limits.devices)
 
     def usage(self, id: str) -> Usage:
         """See `cmanager.seams.Limiter.usage`."""
@@ -65,22 +65,8 @@ class CgroupLimiter:
 
     def _writes(self, id: str, limits: Limits) -> list[tuple[str, str]]:
         """(file, value) for every limit that is given, in the order in which they must be written."""
-        found: list[tuple[str, str]] = []
+        path, found = self._tree.path(id), []
         for hierarchy in self._tree.hierarchies:
             module = v2 if hierarchy.version == 2 else v1
-            found += module.writes(hierarchy.path(self._tree.path(id)), limits, hierarchy.controllers)
+            found += module.writes(hierarchy.path(path), tables.settled(limits), hierarchy.controllers)
         return found
-
-    def _warnings(self, limits: Limits) -> tuple[str, ...]:
-        memory = self._tree.of("memory")
-        if limits.memory is None or memory is None:
-            return ()
-        swap = "memory.swap.max" if memory.version == 2 else "memory.memsw.limit_in_bytes"
-        if os.path.exists(f"{memory.path(self._tree.parent)}/{swap}") or not _host_has_swap():
-            return ()
-        return ("the kernel does not account for swap: the memory limit does not bound what is swapped out",)
-
-
-def _host_has_swap() -> bool:
-    with open("/proc/swaps", encoding="ascii", errors="replace") as file:
-        return len(file.readlines()) > 1

@@ -38,7 +38,7 @@ def test_every_limit_reaches_its_file(limited: Path) -> None:
         "memory.max": str(64 << 20),
         "memory.swap.max": str(64 << 20),
         "cpu.max": "50000 100000",
-        "cpu.weight": "50",
+        "cpu.weight": "20",
         "pids.max": "7",
         "cpuset.cpus.effective": "1",
         "pids.current": "1",
@@ -48,7 +48,7 @@ def test_every_limit_reaches_its_file(limited: Path) -> None:
 
 def test_the_parent_hands_down_no_more_than_is_used(limited: Path) -> None:
     handed = (limited.parent / "cgroup.subtree_control").read_text().split()
-    assert sorted(handed) == ["cpu", "cpuset", "memory", "pids"]
+    assert sorted(handed) == ["cpu", "cpuset", "hugetlb", "io", "memory", "pids"]
     assert (limited.parent / "cgroup.procs").read_text() == ""
 
 

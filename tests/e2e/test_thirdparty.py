@@ -150,6 +150,9 @@ def test_a_limiter_limits(theirs: InstalledCli, seam: str, name: str) -> None:
     done = theirs("run", "--rm", "--cpus", "1", "busybox", "true")
     assert done.returncode == 125
     assert f"limiter {name}" in done.stderr
+    # It was written before there was this limit, so it does not look at it.
+    done = theirs("run", "--rm", "--cpu-quota", "50000", "busybox", "true")
+    assert (done.returncode, f"limiter {name} cannot honour --cpu-quota" in done.stderr) == (125, True)
     theirs.ok("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     theirs.ok("pause", "box")
     theirs.ok("unpause", "box")

@@ -10,8 +10,7 @@ from cmanager.linux import cgroups
 from cmanager.linux.cgroupfs import bpf
 from cmanager.model import DeviceRule, Limits
 from cmanager.oci import defaults
-from cmanager.testing import LimiterSuite
-from cmanager_cgroup import v1, v2
+from cmanager.testing import CoverSuite, LimiterSuite
 from cmanager_cgroup.limiter import CgroupLimiter
 
 
@@ -34,6 +33,11 @@ class TestCgroup(LimiterSuite):
                 os.rmdir(directory)
 
 
+class TestCgroupCovers(CoverSuite):
+    provider = "cgroup"
+    options = {"parent": "/cmanager-suite"}
+
+
 def joins(path: str) -> bool:
     """Whether a process can be put into the cgroup in every hierarchy."""
     pid = os.fork()
@@ -45,17 +49,6 @@ def joins(path: str) -> bool:
         finally:
             os._exit(1)
     return os.waitpid(pid, 0)[1] == 0
-
-
-def test_shares_keep_their_ratio_on_v2() -> None:
-    assert v2.weight(1024) == 100
-    assert v2.weight(512) == 50
-    assert v2.weight(2) == 1
-
-
-def test_memory_is_raised_in_the_order_the_kernel_wants(tmp_path: object) -> None:
-    written = v1.writes(str(tmp_path), Limits(memory=64 << 20), ("memory",))
-    assert written == [(f"{tmp_path}/memory.limit_in_bytes", str(64 << 20))]
 
 
 def decide(rules: tuple[DeviceRule, ...], kind: str, major: int, minor: int, access: str) -> bool:

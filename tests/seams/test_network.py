@@ -35,6 +35,7 @@ from cmanager.testing.network import (
     within,
 )
 from cmanager.testing.ports import PublishSuite, another_host, published
+from cmanager.testing.shape import ShapeSuite
 from cmanager_bridge import Options
 from cmanager_bridge import cmanager_networks as bridge_networks
 from cmanager_hostnet import cmanager_networks as null_networks
@@ -61,6 +62,10 @@ class TestBridgeAssigns(AssignSuite):
 
 
 class TestBridgePublishes(PublishSuite):
+    provider = "bridge"
+
+
+class TestBridgeShapes(ShapeSuite):
     provider = "bridge"
 
 

@@ -11,6 +11,7 @@ from ...oci import health
 from . import mounts, ports
 from .gofunctions import OpenMap
 from .human import rfc3339
+from .limits import described
 from .rows import split_reference, state_word
 
 
@@ -199,7 +200,6 @@ def _health(health: Health) -> dict[str, Any]:
 
 def _host_config(found: Container) -> dict[str, Any]:
     request, spaces = found.request, found.request.namespaces
-    limits = request.limits
     return {
         "LogConfig": _log_config(request.log),
         "NetworkMode": _mode(request, "network", request.network),
@@ -229,11 +229,8 @@ def _host_config(found: Container) -> dict[str, Any]:
         "UTSMode": _mode(request, "uts", spaces.uts),
         "CgroupnsMode": spaces.cgroup,
         "UsernsMode": spaces.user,
-        "Memory": limits.memory or 0,
-        "NanoCpus": round((limits.cpus or 0) * 1e9),
-        "CpuShares": limits.cpu_shares or 0,
-        "PidsLimit": limits.pids,
-        "CpusetCpus": limits.cpuset_cpus or "",
+        **described(request.limits),
+        "NetworkRate": {"Receive": request.rate.receive, "Send": request.rate.send},
         "Devices": list(request.devices),
         "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in request.ulimits],
     }

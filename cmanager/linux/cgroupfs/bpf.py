@@ -11,9 +11,10 @@ from ...errors import HostError
 from .. import syscalls
 from .rules import DeviceRule
 
-_PROG_LOAD, _PROG_ATTACH, _PROG_GET_FD_BY_ID, _PROG_QUERY = 5, 8, 13, 16
+_PROG_LOAD, _PROG_ATTACH, _PROG_DETACH, _PROG_GET_FD_BY_ID, _PROG_QUERY = 5, 8, 9, 13, 16
 _TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE = 15, 6
 _ALLOW_MULTI, _REPLACE = 2, 4
+_MOST_PROGRAMS = 64  # BPF_CGROUP_MAX_PROGS
 _TYPES = {"b": 1, "c": 2}
 _ACCESS = {"m": 1, "r": 2, "w": 4}
 _ANY_ACCESS = 7
@@ -92,21 +93,24 @@ def _load(program: bytes) -> int:
 def _attach(target: int, program: int) -> None:
     old = _attached(target)
     # Multi: a container that is a manager itself may add rules of its own below.
-    flags = _ALLOW_MULTI | (_REPLACE if old >= 0 else 0)
+    flags = _ALLOW_MULTI | (_REPLACE if old else 0)
     try:
-        fields = (target, program, _ATTACH_CGROUP_DEVICE, flags, max(old, 0))
+        fields = (target, program, _ATTACH_CGROUP_DEVICE, flags, old[0] if old else 0)
         syscalls.bpf(_PROG_ATTACH, struct.pack("IIIII", *fields))
+        for other in old[1:]:
+            # A runtime's own: all that are attached must allow a device.
+            syscalls.bpf(_PROG_DETACH, struct.pack("IIIII", target, other, _ATTACH_CGROUP_DEVICE, 0, 0))
     finally:
-        if old >= 0:
-            os.close(old)
+        for fd in old:
+            os.close(fd)
 
 
-def _attached(target: int) -> int:
-    """The program that is attached already, -1 for none; the caller closes it."""
-    ids = (ctypes.c_uint32 * 8)()
+def _attached(target: int) -> list[int]:
+    """The programs that are attached already; the caller closes them."""
+    ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
     attributes = ctypes.create_string_buffer(
-        struct.pack("IIIIQII", target, _ATTACH_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), 8, 0), 32
+        struct.pack("IIIIQII", target, _ATTACH_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), _MOST_PROGRAMS, 0), 32
     )
     syscalls.bpf(_PROG_QUERY, attributes)
     (count,) = struct.unpack_from("I", attributes, 24)
-    return syscalls.bpf(_PROG_GET_FD_BY_ID, struct.pack("III", ids[0], 0, 0)) if count else -1
+    return [syscalls.bpf(_PROG_GET_FD_BY_ID, struct.pack("III", id, 0, 0)) for id in ids[:count]]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ...errors import HostError
+
+#: What stands in a line of a device that has none.
+_UNSET = {"io.max": "rbps=max wbps=max riops=max wiops=max"}
 
 
 def read(path: str) -> str:
@@ -37,6 +41,22 @@ def write(path: str, value: str) -> None:
             os.close(fd)
     except OSError as error:
         raise HostError.of(f"write {value!r} to", path, error) from None
+
+
+def previous(path: str, value: str) -> str:
+    """What to write to have a file as it is now back after `value` was written; raises HostError.
+
+    A file with a line for each device changes in the line that `value` begins with, others change as a whole.
+    """
+    text, name = read(path), os.path.basename(path)
+    device = re.match(r"\d+:\d+ ", value)
+    if device:
+        line = next((line for line in text.splitlines() if line.startswith(device[0])), "")
+        return line or device[0] + _UNSET.get(name, "0" if ".throttle." in name else "default")
+    if name == "memory.oom_control":
+        return str(flat(text).get("oom_kill_disable", 0))
+    # Nothing at all is not taken for a write; a line end is, as an empty value (cgroup-v2.rst, cpuset.cpus).
+    return text.partition("\n")[0] or "\n"
 
 
 def mkdir(path: str) -> None:

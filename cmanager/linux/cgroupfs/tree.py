@@ -7,14 +7,15 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import CmanagerError, HostError, InvalidError, NotFoundError, UnsupportedError
 from .. import cgroups
 from ..cgroups import Hierarchy
 from . import files, killing, v1, v2
+from .places import Place, Places
 from .rules import DeviceRule
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -37,19 +38,31 @@ def parent_for(root: str, name: str = "") -> str:
 class Tree:
     """`PARENT/ID` in every mounted hierarchy; each controller is used where the host has it.
 
-    parent: like "/cmanager"; it is made when missing and stays, empty, when the last container goes. Every method
-    raises HostError for what the kernel refuses, and InvalidError for an id that is none.
+    parent: like "/cmanager"; it is made when missing and stays, empty, when the last container goes; places: directory
+    that remembers which container lies below another parent, "" where none ever does. Every method raises
+    HostError for what the kernel refuses, and InvalidError for an id that is none.
     """
 
-    def __init__(self, parent: str) -> None:
+    def __init__(self, parent: str, places: str = "") -> None:
         self.parent = parent
         self.hierarchies = cgroups.hierarchies()
+        self._places = Places(places) if places else None
 
     def path(self, id: str) -> str:
         """The cgroup of a container, the same in every hierarchy: OCI's cgroupsPath."""
         if not _ID.fullmatch(id):
             raise InvalidError(f"not a container id: {id[:80]!r}")
-        return f"{self.parent}/{id}"
+        place = self._places.of(id) if self._places else None
+        return f"{place.parent if place else self.parent}/{id}"
+
+    def check_parent(self, parent: str) -> None:
+        """Raise InvalidError, or UnsupportedError without `places`, for a cgroup below which no container may lie."""
+        if not self._places:
+            raise UnsupportedError("this limiter has one place for all containers, leave out --cgroup-parent")
+        if not parent.strip("/") or not _ID.sub("", parent) == parent or ".." in parent.split("/"):
+            raise InvalidError(
+                f"invalid --cgroup-parent {parent!r}, expected a cgroup such as /web, and no container's"
+            )
 
     def of(self, controller: str) -> Hierarchy | None:
         """The hierarchy that has a controller."""
@@ -69,38 +82,57 @@ class Tree:
             raise UnsupportedError(f"{what} needs the cgroup controller {controller!r}, which this host lacks")
         return found
 
-    def create(self, id: str, apply: Callable[[], None]) -> str:
+    def create(self, id: str, apply: Callable[[], None], parent: str = "") -> str:
         """Make the cgroup and call `apply`, which writes its limits; returns its path.
 
-        One of an earlier run is removed first. When `apply` raises, nothing is left.
+        parent: below which it lies instead of the usual one; what is missing of it is made, and goes again with the
+        last container in it. One of an earlier run is removed first. When `apply` raises, nothing is left.
         """
-        path = self.path(id)
-        if self._there(path):
+        if self._there(self.path(id)):
             self.remove(id)
         try:
-            for hierarchy in self.hierarchies:
-                self._make(hierarchy, path)
+            if parent:
+                self._make_below(id, "/" + parent.strip("/"))
+            else:
+                for hierarchy in self.hierarchies:
+                    self._make(hierarchy, self.parent, id)
             apply()
         except BaseException:
             with suppress(CmanagerError):
                 self.remove(id)
             raise
-        return path
+        return self.path(id)
 
-    def change(self, id: str, writes: Writes) -> None:
-        """Write to files of an existing cgroup; when one cannot be written, those before get their old values back.
+    def sample(self, hierarchy: Hierarchy, controller: str) -> str:
+        """A directory that shows which files a container's cgroup has there: those at the top have others.
+
+        The parent is made where there is no other cgroup to look at.
+        """
+        top = hierarchy.mountpoint
+        for name in (self.parent.strip("/"), *sorted(os.listdir(top))):
+            if os.path.isdir(f"{top}/{name}") and (
+                hierarchy.version == 1 or controller in files.read_or(f"{top}/{name}/cgroup.controllers", "").split()
+            ):
+                return f"{top}/{name}"
+        self._prepare(hierarchy, self.parent)
+        return hierarchy.path(self.parent)
+
+    def change(self, id: str, writes: Writes, devices: tuple[DeviceRule, ...] = ()) -> None:
+        """Write to files of an existing cgroup, then its device rules; when that fails, what was written before gets
+        its old values back, last first.
 
         Raises NotFoundError when there is no such cgroup.
         """
         if not self._there(self.path(id)):
             raise NotFoundError(f"container {id[:12]} has no cgroup, it does not run")
-        writes = tuple(writes)
-        old = {file: files.read(file) for file, _ in writes}
+        done: list[tuple[str, str]] = []
         try:
             for file, value in writes:
+                done.append((file, files.previous(file, value)))
                 files.write(file, value)
-        except HostError:
-            for file, value in old.items():
+            self.set_devices(id, devices)
+        except CmanagerError:
+            for file, value in reversed(done):
                 with suppress(HostError):
                     files.write(file, value)
             raise
@@ -168,6 +200,8 @@ class Tree:
                 self.kill(id)
         if left:
             raise HostError("remove cgroup", left[0], errno.EBUSY)
+        if self._places and (place := self._places.of(id)):
+            self._leave(id, place)
 
     def owned(self) -> frozenset[str]:
         """Ids that have a cgroup in any hierarchy."""
@@ -175,27 +209,69 @@ class Tree:
         for hierarchy in self.hierarchies:
             with suppress(FileNotFoundError):
                 found.update(name for name in os.listdir(hierarchy.path(self.parent)) if _ID.fullmatch(name))
-        return frozenset(found)
+        return frozenset(found).union(self._places.all() if self._places else ())
 
     def _there(self, path: str) -> bool:
         return any(os.path.exists(hierarchy.path(path)) for hierarchy in self.hierarchies)
 
-    def _make(self, hierarchy: Hierarchy, path: str) -> None:
+    def _prepare(self, hierarchy: Hierarchy, parent: str) -> None:
+        """Make what is missing of `parent`, and each level of it fit to have children."""
         module = v2 if hierarchy.version == 2 else v1
-        parent, own = hierarchy.path(self.parent), hierarchy.path(path)
         # What the parent hands down is looked at each time: another start may have made it just now, or died there.
-        if not module.is_prepared(parent, hierarchy.controllers):
-            with suppress(FileExistsError):
-                files.mkdir(parent)
-            module.prepare_parent(hierarchy.mountpoint, parent, hierarchy.controllers)
+        if module.is_prepared(hierarchy.path(parent), hierarchy.controllers):
+            return
+        above = hierarchy.mountpoint
+        for name in parent.strip("/").split("/"):
+            here = f"{above}/{name}"
+            if not module.is_prepared(here, hierarchy.controllers):
+                with suppress(FileExistsError):
+                    files.mkdir(here)
+                module.prepare_parent(above, here, hierarchy.controllers)
+            above = here
+
+    def _make(self, hierarchy: Hierarchy, parent: str, id: str) -> None:
+        self._prepare(hierarchy, parent)
+        above = hierarchy.path(parent)
+        own = f"{above}/{id}"
         with suppress(FileExistsError):
             files.mkdir(own)
         if hierarchy.version == 1:
-            v1.prepare(parent, own, hierarchy.controllers)
+            v1.prepare(above, own, hierarchy.controllers)
+
+    def _make_below(self, id: str, parent: str) -> None:
+        self.check_parent(parent)
+        assert self._places
+        with _kept(), self._places.locked():
+            inherited = {made for place in self._places.all().values() for made in place.made}
+            parts = parent.strip("/").split("/")
+            made = []
+            for hierarchy in self.hierarchies:
+                levels = ("/".join((hierarchy.mountpoint, *parts[: depth + 1])) for depth in range(len(parts)))
+                made += [level for level in levels if level in inherited or not os.path.exists(level)]
+            self._places.keep(id, Place(parent, tuple(made)))
+            for hierarchy in self.hierarchies:
+                self._make(hierarchy, parent, id)
+
+    def _leave(self, id: str, place: Place) -> None:
+        """Forget where its cgroup was, and remove what was made for it unless others are there."""
+        assert self._places
+        with _kept(), self._places.locked():
+            for directory in reversed(place.made):
+                with suppress(OSError):
+                    os.rmdir(directory)
+            self._places.drop(id)
 
     def _try_freeze(self, id: str, frozen: bool) -> None:
         with suppress(CmanagerError):
             self.freeze(id, frozen)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError.of("keep the places of cgroups in", str(error.filename or ""), error) from None
 
 
 def _removed(directory: str) -> bool:

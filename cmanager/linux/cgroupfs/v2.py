@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import HostError, UnsupportedError
 from . import files
 
-_WANTED = ("cpu", "cpuset", "memory", "pids")
+_WANTED = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 _FREEZE_SECONDS = 10.0
 _ASIDE = "-aside"
 _MOVES = 10
@@ -25,18 +25,33 @@ def is_prepared(parent: str, controllers: tuple[str, ...]) -> bool:
 
 
 def prepare_parent(root: str, parent: str, controllers: tuple[str, ...]) -> None:
-    """Hand the controllers down to the new cgroup `parent` and to its children."""
+    """Hand the controllers down to the new cgroup `parent`, which lies in `root`, and to its children.
+
+    Raises UnsupportedError where somebody else's processes are in either.
+    """
     wanted = " ".join(f"+{name}" for name in _WANTED if name in controllers)
     if not wanted:
         return
     try:
-        files.write(f"{root}/cgroup.subtree_control", wanted)
+        _hand_down(root, wanted)
     except HostError as error:
         # Only the root of all may have both processes and controllers in use; a container's own cgroup may not.
         if error.errno != errno.EBUSY or not _is_namespaced(root):
             raise
         _step_aside(root, f"{parent}{_ASIDE}", wanted)
-    files.write(f"{parent}/cgroup.subtree_control", wanted)
+    try:
+        files.write(f"{parent}/cgroup.subtree_control", wanted)
+    except HostError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        raise UnsupportedError(
+            f"cgroup {parent} has processes, so it cannot hand controllers to containers: give one without as parent"
+        ) from None
+
+
+def _hand_down(root: str, wanted: str) -> None:
+    if not set(wanted.replace("+", "").split()) <= set(files.read(f"{root}/cgroup.subtree_control").split()):
+        files.write(f"{root}/cgroup.subtree_control", wanted)
 
 
 def _is_namespaced(root: str) -> bool:
