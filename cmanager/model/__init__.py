@@ -22,18 +22,20 @@ from .container import (
     Ulimit,
 )
 from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
-from .limits import Cgroup, DeviceRule, Limits, Usage
+from .limits import Cgroup, DeviceRule, Limits
 from .log import Dropped, LogConfig, LogSink
 from .network import Attachment, Endpoint, Peer, PortMapping
 from .plugin import Amendment, Context, Event, Provider
 from .pod import Membership, Pod, PodRequest, PodStatus
 from .runtime import Bundle, Features, Stdio
+from .usage import BlockIO, HugePages, Pressure, Traffic, Usage, Watched
 from .volume import Volume, VolumeMount
 
 __all__ = [
     "Amendment",
     "Attachment",
     "Authorship",
+    "BlockIO",
     "Bundle",
     "Cgroup",
     "Change",
@@ -48,6 +50,7 @@ __all__ = [
     "Features",
     "Health",
     "Healthcheck",
+    "HugePages",
     "Image",
     "ImageConfig",
     "ImageEntry",
@@ -63,6 +66,7 @@ __all__ = [
     "PodRequest",
     "PodStatus",
     "PortMapping",
+    "Pressure",
     "Process",
     "Progress",
     "Provider",
@@ -74,8 +78,10 @@ __all__ = [
     "State",
     "Status",
     "Stdio",
+    "Traffic",
     "Ulimit",
     "Usage",
     "Volume",
     "VolumeMount",
+    "Watched",
 ]

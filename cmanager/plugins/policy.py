@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ..errors import InvalidError
-from ..model.limits import Usage
+from ..model.usage import Usage
 from .calls import methods
 
 ISOLATION = ("inline", "process")

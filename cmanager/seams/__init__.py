@@ -12,7 +12,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 """
 
 from .image import Images, Import, Push, Registry
-from .limiter import Limiter
+from .limiter import Limiter, Watch
 from .network import Assign, Network, Publish
 from .runtime import Exec, Runtime
 from .storage import Commit, Storage, Volumes
@@ -35,7 +35,7 @@ ABILITIES: dict[str, tuple[type, ...]] = {
     "image": (Registry, Import, Push),
     "storage": (Volumes, Commit),
     "network": (Assign, Publish),
-    "limiter": (),
+    "limiter": (Watch,),
     "runtime": (Exec,),
 }
 
@@ -56,4 +56,5 @@ __all__ = [
     "Runtime",
     "Storage",
     "Volumes",
+    "Watch",
 ]

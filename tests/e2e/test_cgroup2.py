@@ -48,7 +48,7 @@ def test_every_limit_reaches_its_file(limited: Path) -> None:
 
 def test_the_parent_hands_down_no_more_than_is_used(limited: Path) -> None:
     handed = (limited.parent / "cgroup.subtree_control").read_text().split()
-    assert sorted(handed) == ["cpu", "cpuset", "memory", "pids"]
+    assert sorted(handed) == ["cpu", "cpuset", "io", "memory", "pids"]
     assert (limited.parent / "cgroup.procs").read_text() == ""
 
 

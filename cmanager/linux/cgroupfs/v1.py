@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import Any
 
 from ...errors import HostError
 from . import files
@@ -43,21 +42,6 @@ def set_devices(directory: str, rules: Iterable[DeviceRule]) -> None:
             continue
         major, minor = ("*" if number is None else str(number) for number in (rule.major, rule.minor))
         files.write(file, f"{rule.type} {major}:{minor} {rule.access}")
-
-
-def usage(directory: str, controllers: tuple[str, ...]) -> dict[str, Any]:
-    """The counters of these controllers, by the names of `cmanager.model.Usage`."""
-    found: dict[str, Any] = {}
-    if "cpuacct" in controllers:
-        nanoseconds = files.number(files.read_or(f"{directory}/cpuacct.usage", ""))
-        found["cpu_seconds"] = None if nanoseconds is None else nanoseconds / 1e9
-    if "memory" in controllers:
-        found["memory_bytes"] = files.number(files.read_or(f"{directory}/memory.usage_in_bytes", ""))
-        found["memory_peak_bytes"] = files.number(files.read_or(f"{directory}/memory.max_usage_in_bytes", ""))
-        found["oom_kills"] = files.flat(files.read_or(f"{directory}/memory.oom_control", "")).get("oom_kill")
-    if "pids" in controllers:
-        found["pids"] = files.number(files.read_or(f"{directory}/pids.current", ""))
-    return found
 
 
 def freeze(directory: str, frozen: bool) -> None:
