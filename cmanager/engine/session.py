@@ -32,8 +32,8 @@ class Session:
 
     container: as it was started; tty: whether the program has a terminal; late: it was running before, so that its
     terminal is to be drawn anew; send: passes a signal on to it; lost: finds the exit code when the supervisor cannot
-    tell it any more. `pump` moves data and ends with the program, and then `usage` is what the container used, None where
-    nobody could tell; `close` lets it go on alone.
+    tell it any more. `pump` moves data and ends with the program; then `usage` is what the container used, None where
+    nobody could tell. `close` lets it go on alone.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Alarm:
 
 
 def _registered(file: Watched) -> int:
-    """An eventfd that the kernel counts up when it has something to tell of a file (cgroup-v1/memory.rst, section 9)."""
+    """An eventfd that is counted up when there is something to tell of a file (cgroup-v1/memory.rst, section 9)."""
     told = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
         about = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)

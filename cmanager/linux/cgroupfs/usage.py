@@ -17,10 +17,10 @@ from ..cgroups import Hierarchy
 from . import files
 from .counters import BlockIO, HugePages, Pressure, Watched
 
-#: Counter, file, key in a flat-keyed file or "" for the number alone, factor.
-Row = tuple[str, str, str, float]
+#: Counter, file, key in a flat-keyed file or "" for the number alone, how much of it is one.
+Row = tuple[str, str, str, int]
 
-_NANO, _MICRO, _TICK = 1e-9, 1e-6, 1e-2  # USER_HZ is 100 in what programs see
+_NANO, _MICRO, _TICK = 10**9, 10**6, 100  # USER_HZ is 100 in what programs see
 _V1: dict[str, tuple[Row, ...]] = {
     "cpuacct": (
         ("cpu_seconds", "cpuacct.usage", "", _NANO),
@@ -130,13 +130,13 @@ def watched(hierarchies: Iterable[Hierarchy], path: str) -> tuple[Watched, ...]:
 
 
 def _numbers(rows: Iterable[Row], read: Read, found: dict[str, Any]) -> None:
-    for counter, file, key, factor in rows:
+    for counter, file, key, unit in rows:
         if counter in found:
             continue
         text = read(file)
         value = files.flat(text).get(key) if key else -1 if text == "max" else files.number(text)
         if value is not None:
-            found[counter] = value if factor == 1 else value * factor
+            found[counter] = value if unit == 1 else value / unit
     _working_set(rows, found)
 
 
@@ -219,7 +219,7 @@ def _pressure(text: str) -> Pressure:
         kind, *words = line.split()
         values = dict(word.split("=", 1) for word in words)
         found[f"{kind}_percent"] = float(values["avg10"])
-        found[f"{kind}_seconds"] = int(values["total"]) * _MICRO
+        found[f"{kind}_seconds"] = int(values["total"]) / _MICRO
     return Pressure(**found)
 
 
