@@ -59,13 +59,18 @@ class Accounts:
         now = time.monotonic()
         if self._look_at is not None and now >= self._look_at:
             self._look_at = None
-            news = self._tell(self._count())
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE) if news else _FIRST_PAUSE
-            self._deaf_until = now + self._pause
+            self.look()
         elif self._deaf_until is not None and now >= self._deaf_until:
             self._deaf_until = None
         elif self.fd >= 0 and self._alarm.clear():
             self._look_at = now + _GATHER
+
+    def look(self) -> None:
+        """Look now, unless there was news just now; for where the kernel tells of nothing."""
+        if self._deaf_until is None:
+            news = self._tell(self._count())
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE) if news else _FIRST_PAUSE
+            self._deaf_until = time.monotonic() + self._pause if news or self._alarm.fd >= 0 else None
 
     def last(self) -> Usage:
         """All of it, before the cgroup and the network namespace go; what was reached and not told yet is told."""

@@ -143,6 +143,7 @@ class _Supervisor:
                 accounts.tick()
                 if monitor and monitor.tick(self._book.paused):
                     self._heard(monitor, stopping)
+                    accounts.look()
         finally:
             if monitor:
                 monitor.close()

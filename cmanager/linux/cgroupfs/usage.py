@@ -144,15 +144,17 @@ def _working_set(rows: Iterable[Row], found: dict[str, Any]) -> None:
     """What docker shows as used: all but the page cache that can be dropped at once."""
     name = "memory_working_set_bytes"
     if any(row[0] == name for row in rows) and name in found:
-        found[name] = max(0, found.get("memory_bytes", 0) - found[name])
+        droppable = found.pop(name)
+        if "memory_bytes" in found:
+            found[name] = max(0, found["memory_bytes"] - droppable)
 
 
 def _more_of_v1(hierarchy: Hierarchy, directory: str, read: Read, found: dict[str, Any]) -> None:
     if "memory" in hierarchy.controllers:
-        memory, both = found.get("memory_limit_bytes"), found.get("swap_limit_bytes")
-        if both is not None:
+        memory, both = found.get("memory_limit_bytes"), found.pop("swap_limit_bytes", None)
+        if both is not None and memory is not None:
             # v1 limits memory and swap together.
-            found["swap_limit_bytes"] = -1 if both > _UNLIMITED else both - (memory or 0)
+            found["swap_limit_bytes"] = -1 if both > _UNLIMITED else both - memory
         if memory is not None and memory > _UNLIMITED:
             found["memory_limit_bytes"] = -1
     if "blkio" in hierarchy.controllers and os.path.isdir(directory):
