@@ -1,4 +1,4 @@
-"""What containers use: shown while they run, kept when they have ended, served to Prometheus, and told of at a limit."""
+"""What containers use: shown while they run, kept when they have ended, served to Prometheus, and told of at limits."""
 
 from __future__ import annotations
 
