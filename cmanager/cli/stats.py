@@ -53,15 +53,12 @@ def command(
         raise InvalidError("--output json is one document, give --no-stream too")
     engine, memory = settings.engine(), stats.host_memory()
 
-    names: dict[str, str] = {}
-
-    def look(first: bool = False) -> dict[str, Sample]:
-        found = _chosen(engine, containers, everything, first)
-        names.update({container.id: word for word, container in found.items()})
+    def look(found: dict[str, Container]) -> dict[str, Sample]:
         samples = stats.sampled(engine, found.values(), time.monotonic, engine.plugins.warn)
         return {sample.container.id: sample for sample in samples}
 
-    def show(before: dict[str, Sample], samples: list[Sample]) -> None:
+    def show(found: dict[str, Container], before: dict[str, Sample], samples: list[Sample]) -> None:
+        names = {container.id: word for word, container in found.items()}
         each = [stats.totals(before.get(sample.container.id), sample, memory) for sample in samples]
         fit = not no_trunc
         if not by_label:
@@ -79,14 +76,17 @@ def command(
         rows = [stats.group_row(value, len(of), total) for value, of, total in groups]
         print_rows(rows, stats.GROUP_COLUMNS, stats.GROUP_HEADERS, template, heading=not noheading, fit=fit)
 
-    began, before = time.monotonic(), look(first=True)
+    found = _chosen(engine, containers, everything, first=True)
+    began, before = time.monotonic(), look(found)
     pause = _SHORT if interval is None else interval
     while True:
         time.sleep(max(0.0, began + pause - time.monotonic()))
-        began, samples = time.monotonic(), look()
+        if not no_stream:
+            found = _chosen(engine, containers, everything, first=False)
+        began, samples = time.monotonic(), look(found)
         if not no_stream:
             redraw()
-        show(before, list(samples.values()))
+        show(found, before, list(samples.values()))
         if no_stream or (containers and not samples):
             return
         sys.stdout.flush()
