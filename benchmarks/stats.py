@@ -20,6 +20,8 @@ from pathlib import Path
 
 import run_true
 
+from cmanager import Engine
+
 _ENDLESS = ["busybox", "/bin/sleep", "1000000"]
 #: Seconds of wall clock and of processor time.
 Cost = tuple[float, float]
@@ -32,10 +34,9 @@ def main() -> int:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cmanager-bench-")))
         run_true._prepare(work)
-        looks: dict[str, Callable[[], Cost]] = {}
-        looks[f"cmanager, {ours} containers"] = stack.enter_context(cmanager(work, ours))
+        looks = {f"{name}, {ours}": look for name, look in stack.enter_context(cmanager(work, ours)).items()}
         try:
-            looks[f"docker, {theirs} containers"] = stack.enter_context(docker(work, theirs))
+            looks |= {f"{name}, {theirs}": look for name, look in stack.enter_context(docker(work, theirs)).items()}
         except (FileNotFoundError, subprocess.CalledProcessError) as error:
             print(f"docker: left out: {error}")
         costs: dict[str, list[Cost]] = {name: [] for name in looks}
@@ -49,23 +50,28 @@ def main() -> int:
 
 
 def report(costs: dict[str, list[Cost]]) -> None:
-    """A table of medians, the first to each other."""
-    first: Cost | None = None
-    print(f"{'':28} {'wall ms':>9} {'CPU ms':>9} {'wall ratio':>11} {'CPU ratio':>10}")
-    for name, values in costs.items():
-        wall, cpu = (statistics.median(value[n] for value in values) for n in (0, 1))
-        first = first or (wall, cpu)
-        print(f"{name:28} {wall * 1e3:9.1f} {cpu * 1e3:9.1f} {first[0] / wall:11.3f} {first[1] / cpu:10.3f}")
+    """A table of medians, with the ratio of each to the last, which is docker's where that is there."""
+    medians = {
+        name: [statistics.median(value[n] for value in values) for n in (0, 1)] for name, values in costs.items()
+    }
+    last = list(medians.values())[-1]
+    print(f"{'':36} {'wall ms':>9} {'CPU ms':>9} {'wall ratio':>11} {'CPU ratio':>10}")
+    for name, (wall, cpu) in medians.items():
+        print(f"{name:36} {wall * 1e3:9.1f} {cpu * 1e3:9.1f} {wall / last[0]:11.3f} {cpu / last[1]:10.3f}")
 
 
 @contextmanager
-def cmanager(work: Path, count: int) -> Iterator[Callable[[], Cost]]:
+def cmanager(work: Path, count: int) -> Iterator[dict[str, Callable[[], Cost]]]:
     """So many containers on state directories of its own."""
     base = run_true._ours(work)
     try:
         for _ in range(count):
             _quiet([*base, "run", "-d", "--network", "none", *_ENDLESS])
-        yield lambda: _cost([*base, "stats", "--no-stream"], lambda: 0.0)
+        engine = Engine(f"{work}/root", f"{work}/run")
+        yield {
+            "cmanager stats": lambda: _cost([*base, "stats", "--no-stream"], lambda: 0.0),
+            "one look of it, without a start": lambda: _look(engine),
+        }
     finally:
         names = subprocess.run([*base, "ps", "-aq"], check=True, capture_output=True, text=True).stdout.split()
         for name in names:
@@ -73,7 +79,7 @@ def cmanager(work: Path, count: int) -> Iterator[Callable[[], Cost]]:
 
 
 @contextmanager
-def docker(work: Path, count: int) -> Iterator[Callable[[], Cost]]:
+def docker(work: Path, count: int) -> Iterator[dict[str, Callable[[], Cost]]]:
     """So many containers of a daemon of its own."""
     with run_true.docker(work) as commands:
         run = commands[", no network"]
@@ -82,7 +88,7 @@ def docker(work: Path, count: int) -> Iterator[Callable[[], Cost]]:
         try:
             for _ in range(count):
                 _quiet([*base, "run", "-d", *run[run.index("run") + 2 : run.index("busybox")], *_ENDLESS])
-            yield lambda: _cost([*base, "stats", "--no-stream"], lambda: _below(daemon))
+            yield {"docker stats": lambda: _cost([*base, "stats", "--no-stream"], lambda: _below(daemon))}
         finally:
             names = subprocess.run([*base, "ps", "-aq"], check=True, capture_output=True, text=True).stdout.split()
             if names:
@@ -94,6 +100,14 @@ def _cost(command: list[str], others: Callable[[], float]) -> Cost:
     before, began, own = others(), time.perf_counter(), _children()
     _quiet(command)
     return time.perf_counter() - began, _children() - own + others() - before
+
+
+def _look(engine: Engine) -> Cost:
+    """What a command that goes on takes each time: all records, and the kernel's files of each."""
+    began, own = time.perf_counter(), time.process_time()
+    for container in engine.list():
+        engine.usage(container)
+    return time.perf_counter() - began, time.process_time() - own
 
 
 def _children() -> float:
