@@ -240,6 +240,10 @@ def _sort(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
     return [(key + order, "") for key in known for order in ("", ":desc")]
 
 
+def _labels(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    return [(key, "") for key in sorted({key for found in _records(ctx) for key in found.request.labels})]
+
+
 def _variables(ctx: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
     return [(name, "") for name in os.environ]
 
@@ -275,6 +279,7 @@ _PARAMETERS: dict[str, Any] = {
     "filters": _filters,
     "sort": _sort,
     "env": _variables,
+    "by_label": _labels,
     "template": _words("json", "table"),
     "restart": _words(*_POLICIES),
     "on_unhealthy": _words("none", "kill", "restart", "stop"),

@@ -1,4 +1,7 @@
-"""`--rm=true` and `-t=false`: Docker's flags may have a value (Go's pflag), click's may not."""
+"""`--rm=true` and `-t=false`: Docker's flags may have a value (Go's pflag), click's may not.
+
+An option that may go without its value has it after the sign alone: `--usage=json`, never `--usage json`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ class Group(click.Group):
 
 def settled(command: click.Command, arguments: list[str]) -> list[str]:
     """The same arguments with no value at any flag: a flag that is true alone, one that is false as its opposite, or
-    not at all. What belongs to a container's command stays as it is."""
+    not at all; and with one at every option that may go without. What belongs to a container's command stays as it
+    is."""
     options = {name: p for p in command.params if isinstance(p, click.Option) for name in p.opts}
     interspersed = command.context_settings.get("allow_interspersed_args", command.allow_interspersed_args)
     done: list[str] = []
@@ -36,6 +40,9 @@ def settled(command: click.Command, arguments: list[str]) -> list[str]:
                 done.append(name)
             elif option.secondary_opts:
                 done.append(option.secondary_opts[0])
+            continue
+        if option and not option.is_flag and isinstance(option.flag_value, str):
+            done.append(word if equals else f"{name}={option.flag_value}")
             continue
         done.append(word)
         if rest and _wants_more(word, options):

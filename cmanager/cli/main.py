@@ -33,6 +33,8 @@ COMMANDS = {
     "rename": "give a container another name",
     "update": "change limits and restart policy of containers",
     "top": "show the processes of a container",
+    "stats": "show what containers use, again and again",
+    "metrics": "print or serve what containers use, for Prometheus",
     "rm": "remove containers",
     "ps": "list containers",
     "port": "list the published ports of a container",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .main import Settings
 from .options import CONTEXT, attach_options, container_options
+
+if TYPE_CHECKING:
+    from ..model import Usage
 
 
 @click.command(context_settings=CONTEXT)
@@ -24,6 +29,15 @@ from .options import CONTEXT, attach_options, container_options
 @click.option(
     "--progress", type=click.Choice(["auto", "plain", "json", "none"]), default="auto", help="How pulls show."
 )
+@click.option(
+    "--usage",
+    type=click.Choice(["text", "json"]),
+    is_flag=False,
+    flag_value="text",
+    default=None,
+    metavar="[text|json]",
+    help="Tell on stderr what it used when it has ended.",
+)
 @attach_options
 @container_options
 @click.pass_obj
@@ -34,6 +48,7 @@ def command(
     streams: tuple[str, ...],
     cidfile: str,
     progress: str,
+    usage: str | None,
     quiet: bool,
     detach_keys: bytes,
     sig_proxy: bool,
@@ -52,6 +67,8 @@ def command(
     request = build(**given)
     if streams and detach:
         raise InvalidError("--attach and --detach exclude each other, give one")
+    if usage and detach:
+        raise InvalidError("--usage and --detach exclude each other: what it used is in `cmanager inspect` later")
     if "stdin" in streams and not request.interactive:
         raise InvalidError("--attach stdin needs --interactive")
     interactive = request.interactive and (not streams or "stdin" in streams)
@@ -70,4 +87,15 @@ def command(
         return 0
     if streams and not {"stdout", "stderr"}.intersection(streams):
         click.echo(started.container.id)  # as in Docker: nothing else will be seen of it
-    return pump(started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy, streams=streams)
+    code = pump(started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy, streams=streams)
+    if usage and started.usage:
+        _tell(started.usage, usage)
+    return code
+
+
+def _tell(found: Usage, style: str) -> None:
+    from ..model.codec import to_data
+    from .output.usage import summary
+
+    text = json.dumps(to_data(found)) if style == "json" else f"cmanager: used {summary(found)}"
+    print(text, file=sys.stderr)

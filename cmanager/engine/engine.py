@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedError
 from ..model.container import Container, ExecRequest, RunRequest
 from ..model.image import Image, ImageEntry, Progress, Reference
+from ..model.usage import Usage
 from ..plugins import Plugins, load_config
 from ..seams import SEAMS, Push
 from ..state import Paths, Store
@@ -17,7 +18,7 @@ from ..supervisor import attach, steps
 from ..supervisor.announce import Announcer, Warn, unheard
 from ..supervisor.restart import wanted_after_boot
 from ..supervisor.steps import Observe
-from . import logs, ports, usage
+from . import counting, logs, ports, usage
 from .attaching import Attaching
 from .collect import Collected, collect
 from .control import Control, Update
@@ -219,6 +220,13 @@ class Engine:
     def processes(self, word: str) -> tuple[int, ...]:
         """Pids, as the host knows them, of everything that runs in a container."""
         return self._control.processes(word)
+
+    def usage(self, container: Container) -> Usage:
+        """What a container uses and has used since it was started; of one that ended, what it had used then.
+
+        Reads some two dozen of the kernel's files, and forks nothing.
+        """
+        return counting.usage(self.plugins, container)
 
     def remove(self, word: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container that does not run, with `force` also one that does, or whose record is corrupt.

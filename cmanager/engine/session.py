@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ..model.codec import from_data
 from ..model.container import Container
+from ..model.usage import Usage
 from ..supervisor import attach, keys
 
 __all__ = ["Session"]
@@ -29,7 +32,8 @@ class Session:
 
     container: as it was started; tty: whether the program has a terminal; late: it was running before, so that its
     terminal is to be drawn anew; send: passes a signal on to it; lost: finds the exit code when the supervisor cannot
-    tell it any more. `pump` moves data and ends with the program; `close` lets it go on alone.
+    tell it any more. `pump` moves data and ends with the program; then `usage` is what the container used, None where
+    nobody could tell. `close` lets it go on alone.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Session:
         late: bool = False,
     ) -> None:
         self.container, self.tty = container, tty
+        self.usage: Usage | None = None
         self._end, self._send, self._lost, self._late = end, send, lost, late
 
     def pump(
@@ -66,7 +71,7 @@ class Session:
                 code = self._pump_raw(stdin, stdout, stderr, detach_keys)
             else:
                 handlers = {int(number): self._send for number in _FORWARDED if forward_signals}
-                code = attach.pump(self._end, stdin, stdout, stderr, handlers, keys.Detach(b""))
+                code = attach.pump(self._end, stdin, stdout, stderr, handlers, keys.Detach(b""), self._used)
         except keys.Detached:
             return None
         finally:
@@ -76,6 +81,9 @@ class Session:
     def close(self) -> None:
         """Detach; the program goes on."""
         self._end.close()
+
+    def _used(self, payload: bytes) -> None:
+        self.usage = from_data(Usage, json.loads(payload))
 
     def _pump_raw(self, stdin: int, stdout: int, stderr: int, detach_keys: bytes) -> int | None:
         from ..supervisor.terminal import ENDING, Terminal, made_raw
@@ -97,7 +105,7 @@ class Session:
                 rows, columns = terminal.size()
                 attach.resize(self._end, rows + 1, columns)
                 resized(signal.SIGWINCH)
-            return attach.pump(self._end, stdin, stdout, stderr, handlers, keys.Detach(detach_keys))
+            return attach.pump(self._end, stdin, stdout, stderr, handlers, keys.Detach(detach_keys), self._used)
 
 
 def _interrupt(number: int) -> None:

@@ -58,9 +58,12 @@ def unified(pid: int) -> str:
         return ""
 
 
-def processes(cgroup: str) -> tuple[int, ...]:
-    """Pids in a cgroup, given like "/cmanager/ID", and in those below it; empty when it is gone."""
-    for hierarchy in hierarchies():
+def processes(cgroup: str, among: tuple[Hierarchy, ...] | None = None) -> tuple[int, ...]:
+    """Pids in a cgroup, given like "/cmanager/ID", and in those below it; empty when it is gone.
+
+    among: the hierarchies, found anew when None.
+    """
+    for hierarchy in hierarchies() if among is None else among:
         found: set[int] = set()
         for below, _, files in os.walk(hierarchy.path(cgroup)):
             if "cgroup.procs" in files:

@@ -22,18 +22,20 @@ from .container import (
     Ulimit,
 )
 from .image import Authorship, Image, ImageConfig, ImageEntry, Layer, Progress, PullEvent, Reference
-from .limits import Cgroup, DeviceLimit, DeviceRule, HugetlbLimit, Limits, Usage
+from .limits import Cgroup, DeviceLimit, DeviceRule, HugetlbLimit, Limits
 from .log import Dropped, LogConfig, LogSink
 from .network import Attachment, Endpoint, Peer, PortMapping, Rate
 from .plugin import Amendment, Context, Event, Provider
 from .pod import Membership, Pod, PodRequest, PodStatus
 from .runtime import Bundle, Features, Stdio
+from .usage import BlockIO, HugePages, Pressure, Traffic, Usage, Watched
 from .volume import Volume, VolumeMount
 
 __all__ = [
     "Amendment",
     "Attachment",
     "Authorship",
+    "BlockIO",
     "Bundle",
     "Cgroup",
     "Change",
@@ -49,6 +51,7 @@ __all__ = [
     "Features",
     "Health",
     "Healthcheck",
+    "HugePages",
     "HugetlbLimit",
     "Image",
     "ImageConfig",
@@ -65,6 +68,7 @@ __all__ = [
     "PodRequest",
     "PodStatus",
     "PortMapping",
+    "Pressure",
     "Process",
     "Progress",
     "Provider",
@@ -77,8 +81,10 @@ __all__ = [
     "State",
     "Status",
     "Stdio",
+    "Traffic",
     "Ulimit",
     "Usage",
     "Volume",
     "VolumeMount",
+    "Watched",
 ]

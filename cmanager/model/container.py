@@ -8,10 +8,11 @@ from attrs import field, frozen
 
 from ..linux.mounts import Mount
 from ..linux.process import Process
-from .limits import Limits, Usage
+from .limits import Limits
 from .log import Dropped, LogConfig
 from .network import Attachment, PortMapping, Rate
 from .pod import SHM_SIZE, Membership
+from .usage import Usage
 from .volume import VolumeMount
 
 State = Literal["created", "running", "paused", "stopped", "lost"]

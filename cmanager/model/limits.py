@@ -1,4 +1,4 @@
-"""Resource limits, and what was used."""
+"""Resource limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ __all__ = [
     "DeviceRule",
     "HugetlbLimit",
     "Limits",
-    "Usage",
     "check_ranges",
     "flag",
     "laid_over",
@@ -103,20 +102,6 @@ class Limits:
         """The limits that are set, by field name."""
         values = {f.name: getattr(self, f.name) for f in fields(Limits)}
         return {name: value for name, value in values.items() if value not in (None, (), "")}
-
-
-@frozen
-class Usage:
-    """What a cgroup used; a counter the host does not offer is None.
-
-    cpu_seconds: float; memory_bytes, memory_peak_bytes: int; oom_kills: int, processes killed for memory; pids: int.
-    """
-
-    cpu_seconds: float | None = None
-    memory_bytes: int | None = None
-    memory_peak_bytes: int | None = None
-    oom_kills: int | None = None
-    pids: int | None = None
 
 
 @frozen

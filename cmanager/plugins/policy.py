@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ..errors import InvalidError
-from ..model.limits import Usage
+from ..model.usage import Usage
 from .calls import methods
 
 ISOLATION = ("inline", "process")
@@ -29,6 +29,8 @@ DEADLINES = {
     "image.extend": 600.0,
     "image.pull": 600.0,
     "image.push": 600.0,
+    "limiter.usage": 5.0,
+    "limiter.watched": 5.0,
     "storage.changes": 600.0,
     "storage.collect": 600.0,
     "storage.layer": 600.0,
@@ -44,6 +46,7 @@ NEUTRAL: dict[str, Any] = {
     "limiter.owned": frozenset(),
     "limiter.remove": None,
     "limiter.usage": Usage(),
+    "limiter.watched": (),
     "network.detach": None,
     "network.owned": frozenset(),
     "runtime.delete": None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from ..model.limits import Cgroup, Limits, Usage
+from ..model.limits import Cgroup, Limits
+from ..model.usage import Usage, Watched
 
 
 @runtime_checkable
@@ -33,7 +34,11 @@ class Limiter(Protocol):
         ...
 
     def usage(self, id: str) -> Usage:
-        """Counters of container `id`; all None when its cgroup is gone."""
+        """Counters of container `id` since `create`; all None when its cgroup is gone.
+
+        Called for every running container at each look of `stats`: it must cost no process. A counter never falls;
+        `network` is left out, the manager counts that itself.
+        """
         ...
 
     def freeze(self, id: str, frozen: bool) -> None:
@@ -72,3 +77,14 @@ class Cover(Protocol):
 
     @property
     def limits(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Watch(Protocol):
+    """A limiter whose host tells when a limit is reached; of another the supervisor asks when the container ends."""
+
+    def watched(self, id: str) -> tuple[Watched, ...]:
+        """Files that the kernel announces changes of when `memory_limit_hits`, `memory_ooms`, `oom_kills` or
+        `pids_limit_hits` of `usage` grow; none for a cgroup that is gone. Nothing is opened here: the supervisor
+        listens, and asks for `usage` when it hears something."""
+        ...

@@ -9,6 +9,7 @@ book.py        the container's record, which commands change too
 life.py        one life of the container: mounted, created, started
 restart.py     whether there is another life, and when
 health.py      asking the container whether it is well; stopping.py acts on the answer
+accounting.py  what it uses, and when it reaches a limit
 departure.py   who is told, and what is removed, after the last one
 execution.py   the supervisor of one exec
 rootfs.py      the root file system, mounted; volumes.py fills and mounts volumes; etc.py hosts, hostname, resolv.conf

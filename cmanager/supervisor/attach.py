@@ -1,9 +1,9 @@
 """Between a command and the supervisor of the container it is attached to.
 
 One SOCK_SEQPACKET socket; each packet is a letter and its payload. From the client: `0` data for stdin, empty for its
-end; `r` the window's rows and columns in decimal. From the supervisor: `1` and `2` output, `x` the exit code in
-decimal, which is the last packet. The client reads and writes its own descriptors, so that terminals, pipes and job
-control are the kernel's and the caller's business.
+end; `r` the window's rows and columns in decimal. From the supervisor: `1` and `2` output, `u` what the container used
+as JSON, `x` the exit code in decimal, which is the last packet. The client reads and writes its own descriptors, so
+that terminals, pipes and job control are the kernel's and the caller's business.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import ConflictError, HostError
 from .keys import Detach
 
 CHUNK = 65536
-STDIN, STDOUT, STDERR, RESIZE, EXIT = b"0", b"1", b"2", b"r", b"x"
+STDIN, STDOUT, STDERR, RESIZE, USAGE, EXIT = b"0", b"1", b"2", b"r", b"u", b"x"
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
@@ -68,6 +68,7 @@ def pump(
     stderr: int,
     handlers: dict[int, Callable[[int], None]],
     detach: Detach,
+    used: Callable[[bytes], None] = lambda payload: None,
 ) -> int | None:
     """Move data until the container ends; returns its exit code, or None when the supervisor vanished.
 
@@ -97,6 +98,9 @@ def pump(
                     kind, payload = packet[:1], packet[1:]
                     if kind == EXIT:
                         return int(payload)
+                    if kind == USAGE:
+                        used(payload)
+                        continue
                     outputs[kind] = _write(outputs[kind], payload)
                 if unsent:
                     unsent = _send(end, unsent)

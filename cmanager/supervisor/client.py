@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from contextlib import suppress
 
-from .attach import CHUNK, EXIT
+from .attach import CHUNK, EXIT, USAGE
 
 
 class Client:
@@ -55,14 +55,17 @@ class Client:
         self.flush()
 
 
-def part(clients: list[Client], exit_code: int) -> None:
+def part(clients: list[Client], exit_code: int, usage: bytes = b"") -> None:
     """Tell commands how it ended and close their sockets, without waiting for any of them.
 
-    One that reads slowly, or does not for now, gets the rest from a process of its own.
+    usage: what to tell them of that before, b"" for nothing. One that reads slowly, or does not for now, gets the rest
+    from a process of its own.
     """
     late = []
     for client in clients:
         client.take_all()
+        if usage:
+            client.give(USAGE + usage)
         if client.give(EXIT + b"%d" % exit_code) and client.waiting:
             late.append(client)
     if late and _forked():

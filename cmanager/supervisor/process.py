@@ -19,12 +19,13 @@ import attrs
 from ..errors import CmanagerError, CommandError
 from ..linux import files
 from ..linux.process import Process, boot_id, children, reap
-from ..model.limits import Usage
+from ..model.usage import Usage
 from ..oci import health
 from ..plugins import Plugins
 from ..seams import Exec
 from ..state import Store
 from . import departure, restart
+from .accounting import Accounts
 from .background import detach, say, wakeable
 from .book import Book
 from .health import Monitor
@@ -86,10 +87,13 @@ class _Supervisor:
         pause = 0.0
         while life:
             began = time.monotonic()
-            again = self._until_end(life)
+            accounts = self._accounts()
+            again = self._until_end(life, accounts)
             code = self._ended(life)
             pause = restart.pause(pause, time.monotonic() - began)
-            life = self._after(life, code, pause, again)
+            usage = accounts.last()
+            accounts.close()
+            life = self._after(life, code, usage, pause, again)
 
     def _life(self, client: socket.socket | None) -> Life:
         return Life(self._launch, self._book.container, self._plugins, self._output, client, self._book.record)
@@ -113,8 +117,12 @@ class _Supervisor:
 
     # -- while it runs -------------------------------------------------------------------------------------------
 
-    def _until_end(self, life: Life) -> bool:
-        """Serve the streams and ask for its health until the program has ended.
+    def _accounts(self) -> Accounts:
+        limiter = self._plugins.get("limiter", self._book.container.providers.limiter)
+        return Accounts(limiter, self._id, self._launch.namespaces.get("network", ""), self._book.announce)
+
+    def _until_end(self, life: Life, accounts: Accounts) -> bool:
+        """Serve the streams, ask for its health and hear of its limits until the program has ended.
 
         True is returned when it shall start again whatever its policy says.
         """
@@ -122,8 +130,9 @@ class _Supervisor:
         stopping = Stopping(life.runtime, self._id, self._book.status.init, self._book.container.request)
         try:
             while True:
-                others = (self._wake, *((monitor.fd,) if monitor and monitor.fd >= 0 else ()))
-                waits = [wait for wait in (monitor.due if monitor else None, stopping.due) if wait is not None]
+                heard = (self._wake, monitor.fd if monitor else -1, accounts.fd)
+                dues = (monitor.due if monitor else None, stopping.due, accounts.due)
+                others, waits = tuple(fd for fd in heard if fd >= 0), [due for due in dues if due is not None]
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
                 _drain(self._wake)
@@ -131,8 +140,10 @@ class _Supervisor:
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
+                accounts.tick()
                 if monitor and monitor.tick(self._book.paused):
                     self._heard(monitor, stopping)
+                    accounts.look()
         finally:
             if monitor:
                 monitor.close()
@@ -175,9 +186,8 @@ class _Supervisor:
 
     # -- after it has ended --------------------------------------------------------------------------------------
 
-    def _after(self, life: Life, code: int, pause: float, again: bool) -> Life | None:
+    def _after(self, life: Life, code: int, usage: Usage, pause: float, again: bool) -> Life | None:
         """Keep what is known of a life and undo it; the next one, or None when it was the last."""
-        usage = self._usage()
         self._output.drain()
         with self._book.locked():
             # Commands write to the record too: renamed, updated, asked to stop.
@@ -200,14 +210,12 @@ class _Supervisor:
                 warnings=self._warnings(),
                 dropped=self._output.dropped,
             )
-            if self._book.status.oom_killed:
-                self._book.announce("oom")
             self._book.announce("die", exitCode=str(code))
             if again:
                 self._book.record(error="; ".join(unwind(life.steps))[:1000])
             else:
                 self._end(code, life.steps)
-        life.streams.finish(code)
+        life.streams.finish(code, usage)
         _reap(self._output.children)
         return self._next_life(pause) if again else None
 
@@ -285,14 +293,6 @@ class _Supervisor:
     def _warnings(self) -> tuple[str, ...]:
         """Those of the record, what listeners failed at so far, and what of the output was lost."""
         return tuple(dict.fromkeys(self._output.warnings(self._book.warnings())))
-
-    def _usage(self) -> Usage:
-        limiter = self._plugins.get("limiter", self._book.container.providers.limiter)
-        try:
-            found: Usage = limiter.usage(self._id)
-        except CmanagerError:
-            return Usage()
-        return found
 
 
 def _reap(spared: set[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
@@ -9,7 +10,9 @@ import time
 from contextlib import suppress
 
 from ..linux import terminals
+from ..model.codec import to_data
 from ..model.runtime import Stdio
+from ..model.usage import Usage
 from .attach import CHUNK, RESIZE, STDERR, STDIN, STDOUT, prepare
 from .client import Client, part
 from .output import Output
@@ -144,9 +147,9 @@ class Streams:
                 if not self._read(fd):
                     break
 
-    def finish(self, exit_code: int) -> None:
-        """Tell the clients how it ended, and close everything; waits for none of them."""
-        part(self._clients, exit_code)
+    def finish(self, exit_code: int, usage: Usage | None = None) -> None:
+        """Tell the clients how it ended and what it used, and close everything; waits for none of them."""
+        part(self._clients, exit_code, json.dumps(to_data(usage)).encode() if usage else b"")
         self._clients = []
         if self._listener:
             self._listener.close()

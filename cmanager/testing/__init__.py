@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .storage import StorageSuite
     from .suite import Suite
     from .volumes import VolumesSuite
+    from .watch import WatchSuite
 
 #: The suites, and the modules that they are in.
 WHERE = {
@@ -48,6 +49,7 @@ WHERE = {
     "StorageSuite": "storage",
     "Suite": "suite",
     "VolumesSuite": "volumes",
+    "WatchSuite": "watch",
 }
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "StorageSuite",
     "Suite",
     "VolumesSuite",
+    "WatchSuite",
 ]
 
 

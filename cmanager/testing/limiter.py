@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from typing import ClassVar
 
 import pytest
 
@@ -22,66 +21,16 @@ from ..errors import CmanagerError, InvalidError, NotFoundError
 from ..linux import cgroups
 from ..model import Cgroup, DeviceRule, Limits, Usage
 from ..seams import Limiter
-from .processes import burn as _burn
-from .processes import checked as _checked
-from .processes import end as _end
-from .processes import most_forks as _most_forks
-from .processes import opens as _opens
-from .processes import spawn as _spawn
-from .processes import told as _told
-from .processes import use as _use
-from .suite import Suite, steady
+from .accounting import Accounting
+from .cgroups import burn, checked, end, most_forks, opens, spawn, told, until, use
+from .suite import steady
 
 _LESS, _MORE = 64, 4096
 _BURNING = 0.6  # seconds
 
 
-@pytest.mark.root
-class OnCgroups(Suite):
-    """What the suites of the seam share: containers, and what is left of them."""
-
-    seam = "limiter"
-    ability: ClassVar[type] = Limiter
-
-    @pytest.fixture
-    def container(self, provider: Limiter) -> Iterator[Callable[[], str]]:
-        """Ids for containers; what they have is removed afterwards, with the cgroup above that was made for them."""
-        before = _tops()
-        ids: list[str] = []
-
-        def new() -> str:
-            ids.append(os.urandom(32).hex())
-            return ids[-1]
-
-        yield new
-        above = {os.path.dirname(provider.create(id, Limits()).path) for id in ids}
-        for id in ids:
-            provider.remove(id)
-        assert not set(ids) & provider.owned(), "what was removed must not be owned"
-        # A limiter may keep its parent for the next container; for a test there is none.
-        for path in above - {"", "/"}:
-            for hierarchy in cgroups.hierarchies():
-                if hierarchy.path(path) not in before:
-                    with suppress(OSError):
-                        os.rmdir(hierarchy.path(path))
-
-    @pytest.fixture
-    def id(self, container: Callable[[], str]) -> str:
-        """A container's id."""
-        return container()
-
-
-class LimiterSuite(OnCgroups):
+class LimiterSuite(Accounting):
     """Every promise of `cmanager.seams.Limiter`, checked."""
-
-    @pytest.fixture
-    def process(self, provider: Limiter, id: str) -> Iterator[int]:
-        """A process that counts in the container's cgroup, and computes."""
-        pid = _spawn(provider.create(id, Limits(pids=10)).path, _burn)
-        yield pid
-        # Not by a signal first: a frozen process of cgroup v1 takes none.
-        provider.remove(id)
-        _end(pid)
 
     def test_it_is_a_limiter(self, provider: Limiter) -> None:
         assert isinstance(provider, Limiter), "a method of cmanager.seams.Limiter is missing"
@@ -113,9 +62,9 @@ class LimiterSuite(OnCgroups):
         assert provider.usage(id).pids in (0, None), "a new cgroup must be empty"
 
     def test_limits_of_an_earlier_run_are_forgotten(self, provider: Limiter, id: str) -> None:
-        _checked(provider, Limits(pids=2))
+        checked(provider, Limits(pids=2))
         provider.create(id, Limits(pids=2))
-        assert _most_forks(provider.create(id, Limits()).path, 8) == 8, "the old limit must not hold any more"
+        assert most_forks(provider.create(id, Limits()).path, 8) == 8, "the old limit must not hold any more"
 
     def test_a_failure_leaves_nothing(self, provider: Limiter, id: str) -> None:
         with pytest.raises(CmanagerError):
@@ -159,25 +108,25 @@ class LimiterSuite(OnCgroups):
     # -- limits ------------------------------------------------------------------------------------------------------
 
     def test_no_more_processes_than_allowed(self, provider: Limiter, id: str) -> None:
-        _checked(provider, Limits(pids=4))
-        assert _most_forks(provider.create(id, Limits(pids=4)).path, 8) == 3, "4 with the one that forks"
+        checked(provider, Limits(pids=4))
+        assert most_forks(provider.create(id, Limits(pids=4)).path, 8) == 3, "4 with the one that forks"
 
     def test_no_more_memory_than_allowed(self, provider: Limiter, id: str) -> None:
-        limits = _checked(provider, Limits(memory=32 << 20))
+        limits = checked(provider, Limits(memory=32 << 20))
         made = provider.create(id, limits)
         if made.warnings:
             pytest.skip(made.warnings[0])
-        status = os.waitpid(_spawn(made.path, lambda: _use(128 << 20)), 0)[1]
+        status = os.waitpid(spawn(made.path, lambda: use(128 << 20)), 0)[1]
         assert os.WIFSIGNALED(status), "128 MiB fitted into 32 MiB"
         assert os.WTERMSIG(status) == signal.SIGKILL, "128 MiB fitted into 32 MiB"
         assert provider.usage(id).oom_kills in (1, None), "usage must tell of the process that was killed for memory"
 
     def test_no_more_processor_time_than_allowed(self, provider: Limiter, id: str) -> None:
-        pid = _spawn(provider.create(id, _checked(provider, Limits(cpus=0.05))).path, _burn)
+        pid = spawn(provider.create(id, checked(provider, Limits(cpus=0.05))).path, burn)
         time.sleep(_BURNING)
         used = provider.usage(id).cpu_seconds
         provider.remove(id)
-        _end(pid)
+        end(pid)
         assert used is None or used < _BURNING / 2, f"{used} s of {_BURNING}, where a twentieth was allowed"
 
     def test_a_share_of_the_processor_is_relative(self, provider: Limiter, container: Callable[[], str]) -> None:
@@ -187,44 +136,44 @@ class LimiterSuite(OnCgroups):
 
         def burn() -> None:
             os.sched_setaffinity(0, {one})
-            _burn()
+            burn()
 
         for shares, id in both.items():
-            path = provider.create(id, _checked(provider, Limits(cpu_shares=shares))).path
-            pids.append(_spawn(path, burn))
+            path = provider.create(id, checked(provider, Limits(cpu_shares=shares))).path
+            pids.append(spawn(path, burn))
         time.sleep(_BURNING)
         used = {shares: provider.usage(id).cpu_seconds for shares, id in both.items()}
         for id in reversed(both.values()):
             provider.remove(id)
         for pid in pids:
-            _end(pid)
+            end(pid)
         assert (used[_MORE] or 0) > 2 * (used[_LESS] or 0), f"seconds by share on one processor: {used}"
 
     def test_only_the_given_processors(self, provider: Limiter, id: str) -> None:
         one = max(os.sched_getaffinity(0))
-        path = provider.create(id, _checked(provider, Limits(cpuset_cpus=str(one)))).path
-        told = _told(path, lambda: str(sorted(os.sched_getaffinity(0))))
-        assert told == f"[{one}]", f"processor {one} alone was allowed"
+        path = provider.create(id, checked(provider, Limits(cpuset_cpus=str(one)))).path
+        allowed = told(path, lambda: str(sorted(os.sched_getaffinity(0))))
+        assert allowed == f"[{one}]", f"processor {one} alone was allowed"
 
     def test_only_the_given_devices(self, provider: Limiter, id: str) -> None:
         rules = (DeviceRule(False), DeviceRule(True, "c", 1, 3, "rwm"), DeviceRule(True, "c", 1, 5, "w"))
-        path = provider.create(id, _checked(provider, Limits(devices=rules))).path
+        path = provider.create(id, checked(provider, Limits(devices=rules))).path
         tried = ("null r", "null w", "zero r", "zero w", "full r")
-        told = _told(path, lambda: " ".join(map(_opens, tried)))
-        assert told.split() == ["ok", "ok", "EPERM", "ok", "EPERM"], f"opened in turn: {', '.join(tried)}"
+        said = told(path, lambda: " ".join(map(opens, tried)))
+        assert said.split() == ["ok", "ok", "EPERM", "ok", "EPERM"], f"opened in turn: {', '.join(tried)}"
 
     def test_a_limit_is_changed_while_it_runs_and_others_stay(self, provider: Limiter, id: str) -> None:
-        _checked(provider, Limits(pids=4, cpu_shares=512))
+        checked(provider, Limits(pids=4, cpu_shares=512))
         path = provider.create(id, Limits(pids=4)).path
         provider.update(id, Limits(cpu_shares=512))
-        assert _most_forks(path, 8) == 3, "a limit that was not changed must stay"
+        assert most_forks(path, 8) == 3, "a limit that was not changed must stay"
         provider.update(id, Limits(pids=6))
-        assert _most_forks(path, 8) == 5, "a limit that was changed must hold at once"
+        assert most_forks(path, 8) == 5, "a limit that was changed must hold at once"
 
     # -- what it is told of ------------------------------------------------------------------------------------------
 
     def test_a_process_is_counted(self, provider: Limiter, id: str, process: int) -> None:
-        _until(lambda: (provider.usage(id).cpu_seconds or 0) > 0.01, "the processor time of a process that computes")
+        until(lambda: (provider.usage(id).cpu_seconds or 0) > 0.01, "the processor time of a process that computes")
         usage = provider.usage(id)
         assert usage.pids == 1, "one process is in the cgroup"
         assert usage.oom_kills == 0, "none was killed for memory"
@@ -236,14 +185,14 @@ class LimiterSuite(OnCgroups):
     # -- freeze and kill ---------------------------------------------------------------------------------------------
 
     def test_freezing_stops_it_and_thawing_lets_it_go_on(self, provider: Limiter, id: str, process: int) -> None:
-        _until(lambda: (provider.usage(id).cpu_seconds or 0) > 0, "the processor time of a process that computes")
+        until(lambda: (provider.usage(id).cpu_seconds or 0) > 0, "the processor time of a process that computes")
         provider.freeze(id, True)
         time.sleep(0.1)
         before = provider.usage(id).cpu_seconds
         time.sleep(0.2)
         assert provider.usage(id).cpu_seconds == before, "a frozen process must not compute"
         provider.freeze(id, False)
-        _until(lambda: (provider.usage(id).cpu_seconds or 0) > (before or 0), "a thawed process goes on")
+        until(lambda: (provider.usage(id).cpu_seconds or 0) > (before or 0), "a thawed process goes on")
 
     def test_what_is_not_there_can_be_neither_frozen_nor_changed(self, provider: Limiter, id: str) -> None:
         with pytest.raises(NotFoundError):
@@ -261,8 +210,8 @@ class LimiterSuite(OnCgroups):
 
     def test_killing_reaches_those_who_fork(self, provider: Limiter, id: str) -> None:
         path = provider.create(id, Limits(pids=64)).path
-        pid = _spawn(path, _fork_on)
-        _until(lambda: (provider.usage(id).pids or 0) > 8, "a process that forks")
+        pid = spawn(path, _fork_on)
+        until(lambda: (provider.usage(id).pids or 0) > 8, "a process that forks")
         provider.kill(id)
         _ended(pid)
 
@@ -273,7 +222,7 @@ class LimiterSuite(OnCgroups):
                     continue
             return provider.usage(id).pids == 0
 
-        _until(gone, "all are killed, children that were just forked too")
+        until(gone, "all are killed, children that were just forked too")
 
     @pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
     def test_removing_kills_what_is_left(self, provider: Limiter, id: str, process: int, frozen: bool) -> None:
@@ -282,12 +231,6 @@ class LimiterSuite(OnCgroups):
         provider.remove(id)
         assert os.WTERMSIG(_ended(process)) == signal.SIGKILL
         assert id not in provider.owned(), "the cgroup must go with its processes"
-
-
-def _tops() -> set[str]:
-    """Cgroups at the top of every hierarchy."""
-    mountpoints = [hierarchy.mountpoint for hierarchy in cgroups.hierarchies()]
-    return {f"{place}/{name}" for place in mountpoints for name in os.listdir(place)}
 
 
 def _fork_on() -> None:
@@ -299,13 +242,6 @@ def _fork_on() -> None:
             time.sleep(0.001)
 
 
-def _until(true: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"did not happen in {seconds} s: {what}"
-        time.sleep(0.01)
-
-
 def _ended(pid: int, seconds: float = 10) -> int:
     """The status of a child that is about to end."""
     found = (0, 0)
@@ -315,5 +251,5 @@ def _ended(pid: int, seconds: float = 10) -> int:
         found = os.waitpid(pid, os.WNOHANG)
         return found[0] == pid
 
-    _until(gone, "the process is killed", seconds)
+    until(gone, "the process is killed", seconds)
     return found[1]

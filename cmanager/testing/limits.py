@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import mmap
 import os
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,8 +23,7 @@ from ..linux import cgroups
 from ..model import DeviceLimit, DeviceRule, HugetlbLimit, Limits
 from ..model.limits import FIRST
 from ..seams import Cover, Limiter
-from .limiter import OnCgroups
-from .processes import burn, checked, end, most_forks, opens, spawn, told, use
+from .cgroups import OnCgroups, burn, checked, end, hold, most_forks, opens, spawn, told, use
 
 _FIELDS = tuple(field.name for field in fields(Limits))
 _PAGE = 2 << 20
@@ -37,21 +34,6 @@ class CoverSuite(OnCgroups):
     """Every promise of `cmanager.seams.Cover`, checked, for each limit that is announced."""
 
     ability = Cover
-
-    @pytest.fixture
-    def disk(self, tmp_path: Path) -> Iterator[str]:
-        """A block device of 8 MiB, and nobody else's."""
-        if shutil.which("modprobe"):
-            subprocess.run(["modprobe", "--quiet", "loop"], check=False)
-        with (tmp_path / "disk").open("wb") as file:
-            file.truncate(8 * _MIB)
-        made = subprocess.run(
-            ["losetup", "--find", "--show", tmp_path / "disk"], capture_output=True, text=True, check=False
-        )
-        if made.returncode:
-            pytest.skip(f"no loop device: {made.stderr.strip()}")
-        yield made.stdout.strip()
-        subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
 
     def test_it_says_which_limits_it_knows(self, provider: Cover) -> None:
         """Fields of `Limits`, and at least those that every limiter knows."""
@@ -196,7 +178,7 @@ class CoverSuite(OnCgroups):
         limits = checked(provider, _known(provider, "memory_swap", pids=4, memory=most, memory_swap=most))
         path = provider.create(id, limits).path
         filled, tell = os.pipe()
-        pid = spawn(path, lambda: _keep(64 * _MIB, tell))
+        pid = spawn(path, lambda: hold(64 * _MIB, tell))
         os.close(tell)
         with os.fdopen(filled) as file:
             file.read(1)
@@ -253,11 +235,3 @@ def _watch(tell: int) -> None:
     while True:
         if (how := opens("null w")) != "ok":
             os.write(tell, how.encode())
-
-
-def _keep(size: int, tell: int) -> None:
-    kept = bytearray(size)
-    for at in range(0, size, 4096):
-        kept[at] = 1
-    os.write(tell, b"1")
-    time.sleep(1000)

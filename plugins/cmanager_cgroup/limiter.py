@@ -7,7 +7,7 @@ from attrs import fields
 from cmanager.errors import InvalidError
 from cmanager.linux.cgroupfs import files
 from cmanager.linux.cgroupfs.tree import Tree
-from cmanager.model import Cgroup, Limits, Usage
+from cmanager.model import Cgroup, Limits, Usage, Watched
 from cmanager.model.limits import check_ranges
 
 from . import check, tables, v1, v2
@@ -46,6 +46,10 @@ class CgroupLimiter:
     def usage(self, id: str) -> Usage:
         """See `cmanager.seams.Limiter.usage`."""
         return Usage(**self._tree.usage(id))
+
+    def watched(self, id: str) -> tuple[Watched, ...]:
+        """See `cmanager.seams.Watch.watched`."""
+        return self._tree.watched(id)
 
     def freeze(self, id: str, frozen: bool) -> None:
         """See `cmanager.seams.Limiter.freeze`."""

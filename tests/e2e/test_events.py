@@ -155,7 +155,8 @@ def test_a_container_killed_for_memory_says_so(cli: Cli, now: str) -> None:
     cli("run", "--name", "hungry", "-m", "20m", "busybox", "sh", "-c", "head -c 200m /dev/zero | tail")
     if not cli.inspect("hungry")["State"]["OOMKilled"]:
         pytest.skip("this host did not count the kill")
-    assert actions(cli, now) == ["create", "start", "oom", "die"]
+    assert actions(cli, now, "event!=limit") == ["create", "start", "oom", "die"]
+    assert "limit: memory" in cli.ok("events", "--since", now, "--until", "0s", "--filter", "event=limit")
 
 
 def test_a_lost_supervisor_and_a_vanished_container_die_as_well(cli: Cli, now: str) -> None:

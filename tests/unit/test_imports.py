@@ -80,7 +80,7 @@ def test_the_core_names_no_plugin() -> None:
         assert not any(name in text for name in names), path
 
 
-_HEAVY = ("rich", "subprocess", "pyseccomp")
+_HEAVY = ("rich", "subprocess", "pyseccomp", "prometheus_client")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,9 @@ _HEAVY = ("rich", "subprocess", "pyseccomp")
         (["version"], 240, ("pluggy._manager", "cmanager.engine", *_HEAVY)),
         pytest.param(["ps"], 290, ("cmanager_native", "cmanager_bridge", *_HEAVY), marks=pytest.mark.root),
         pytest.param(["images"], 300, ("cmanager_native", "cmanager_bridge", *_HEAVY), marks=pytest.mark.root),
+        pytest.param(
+            ["stats", "--no-stream"], 310, ("cmanager_native", "cmanager_bridge", *_HEAVY), marks=pytest.mark.root
+        ),
         pytest.param(["volume", "ls"], 310, ("cmanager_native", "cmanager_layers", *_HEAVY), marks=pytest.mark.root),
     ],
 )

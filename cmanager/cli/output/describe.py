@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import InvalidError
 from ...model import Container, Dropped, Health, Image, ImageConfig, LogConfig, RunRequest, Volume
 from ...oci import health
-from . import mounts, ports
+from . import mounts, ports, usage
 from .gofunctions import OpenMap
 from .human import rfc3339
 from .limits import described
@@ -56,7 +56,7 @@ def container(
             "Cgroup": status.cgroup,
             "UserMap": list(found.user_map) if found.user_map else None,
             "Warnings": list(status.warnings),
-            "Usage": _usage(found),
+            "Usage": usage.described(status.usage) if status.usage else None,
             "LogSinks": _log_sinks(found),
         },
     }
@@ -280,15 +280,4 @@ def _network(found: Container) -> dict[str, Any]:
         "Ports": OpenMap(ports.settings(found)),
         "SandboxKey": found.status.netns,
         "Networks": OpenMap({found.request.network: facts}),
-    }
-
-
-def _usage(found: Container) -> dict[str, Any] | None:
-    usage = found.status.usage
-    if usage is None:
-        return None
-    return {
-        "CpuSeconds": usage.cpu_seconds,
-        "MemoryPeakBytes": usage.memory_peak_bytes,
-        "OOMKills": usage.oom_kills,
     }

@@ -13,6 +13,7 @@ _DURATION = re.compile(r"(?:\d{1,12}(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -99,6 +100,15 @@ def size(count: float) -> str:
         count /= 1000
         unit = larger.pop(0)
     return f"{count:.3g}{unit}" if count < 999.5 else f"{count:.0f}{unit}"
+
+
+def binary_size(count: float) -> str:
+    """ "1.504MiB": four digits and powers of 1024, as Docker shows memory."""
+    unit, *larger = _BINARY_UNITS
+    while count >= 1024 and larger:
+        count /= 1024
+        unit = larger.pop(0)
+    return f"{count:.4g}{unit}" if count < 9999.5 else f"{count:.0f}{unit}"
 
 
 def rfc3339(seconds: float) -> str:

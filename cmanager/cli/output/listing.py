@@ -52,6 +52,13 @@ def print_rows(
         _print_table([headers[c] for c in columns], [[row[c] for c in columns] for row in rows], heading, fit)
 
 
+def redraw() -> None:
+    """Let what is printed next take the place of what was printed last; does nothing where stdout is no terminal."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        # Home, and clear from there: written together with what follows, so that nothing flickers.
+        sys.stdout.write("\x1b[H\x1b[J")
+
+
 def _print_template(
     rows: Sequence[dict[str, str]], headers: dict[str, str], template: str, heading: bool, fit: bool
 ) -> None:

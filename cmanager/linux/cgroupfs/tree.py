@@ -14,7 +14,8 @@ from typing import Any
 from ...errors import CmanagerError, HostError, InvalidError, NotFoundError, UnsupportedError
 from .. import cgroups
 from ..cgroups import Hierarchy
-from . import files, killing, v1, v2
+from . import files, killing, usage, v1, v2
+from .counters import Watched
 from .places import Place, Places
 from .rules import DeviceRule
 
@@ -151,12 +152,11 @@ class Tree:
 
     def usage(self, id: str) -> dict[str, Any]:
         """What the container used, by the names of `cmanager.model.Usage`; empty when its cgroup is gone."""
-        path = self.path(id)
-        counters: dict[str, Any] = {}
-        for hierarchy in self.hierarchies:
-            module = v2 if hierarchy.version == 2 else v1
-            counters |= module.usage(hierarchy.path(path), hierarchy.controllers)
-        return counters
+        return usage.counters(self.hierarchies, self.path(id))
+
+    def watched(self, id: str) -> tuple[Watched, ...]:
+        """The files that tell of a limit it reached; none when its cgroup is gone. See `cmanager.seams.Watch`."""
+        return usage.watched(self.hierarchies, self.path(id))
 
     def freeze(self, id: str, frozen: bool) -> None:
         """Stop all processes, or let them go on; returns when the kernel has. NotFoundError, UnsupportedError."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import Any
 
 from ...errors import HostError
 from . import files
@@ -86,21 +85,6 @@ def _write(directory: str, verb: str, device: _Device, access: str) -> None:
     kind = device[0]
     numbers = ":".join("*" if number is None else str(number) for number in device[1:])
     files.write(f"{directory}/devices.{verb}", "a" if kind == "a" else f"{kind} {numbers} {access}")
-
-
-def usage(directory: str, controllers: tuple[str, ...]) -> dict[str, Any]:
-    """The counters of these controllers, by the names of `cmanager.model.Usage`."""
-    found: dict[str, Any] = {}
-    if "cpuacct" in controllers:
-        nanoseconds = files.number(files.read_or(f"{directory}/cpuacct.usage", ""))
-        found["cpu_seconds"] = None if nanoseconds is None else nanoseconds / 1e9
-    if "memory" in controllers:
-        found["memory_bytes"] = files.number(files.read_or(f"{directory}/memory.usage_in_bytes", ""))
-        found["memory_peak_bytes"] = files.number(files.read_or(f"{directory}/memory.max_usage_in_bytes", ""))
-        found["oom_kills"] = files.flat(files.read_or(f"{directory}/memory.oom_control", "")).get("oom_kill")
-    if "pids" in controllers:
-        found["pids"] = files.number(files.read_or(f"{directory}/pids.current", ""))
-    return found
 
 
 def freeze(directory: str, frozen: bool) -> None:

@@ -7,7 +7,6 @@ import os
 import select
 import time
 from contextlib import suppress
-from typing import Any
 
 from ...errors import HostError, UnsupportedError
 from . import files
@@ -76,21 +75,6 @@ def _step_aside(root: str, leaf: str, wanted: str) -> None:
         f"cgroup {root} has processes that cannot be moved, so it cannot hand controllers to containers: "
         "give the container that cmanager runs in a pid namespace of its own"
     )
-
-
-def usage(directory: str, controllers: tuple[str, ...]) -> dict[str, Any]:
-    """The counters of these controllers, by the names of `cmanager.model.Usage`."""
-    found: dict[str, Any] = {}
-    if "cpu" in controllers:
-        microseconds = files.flat(files.read_or(f"{directory}/cpu.stat", "")).get("usage_usec")
-        found["cpu_seconds"] = None if microseconds is None else microseconds / 1e6
-    if "memory" in controllers:
-        found["memory_bytes"] = files.number(files.read_or(f"{directory}/memory.current", ""))
-        found["memory_peak_bytes"] = files.number(files.read_or(f"{directory}/memory.peak", ""))
-        found["oom_kills"] = files.flat(files.read_or(f"{directory}/memory.events", "")).get("oom_kill")
-    if "pids" in controllers:
-        found["pids"] = files.number(files.read_or(f"{directory}/pids.current", ""))
-    return found
 
 
 def freeze(directory: str, frozen: bool) -> None:
