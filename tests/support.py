@@ -152,6 +152,10 @@ class Cli:
         return self.ok("ps", "-a", "--format", "{{.Names}}").split()
 
 
+#: How much longer things may take here: in the emulated machine of tests/vm everything is slow.
+PATIENCE = 10 if "TCG" in Path("/proc/cpuinfo").read_text(encoding="ascii") else 1
+
+
 def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
     """Wait for something that is about to happen."""
     deadline = time.monotonic() + seconds

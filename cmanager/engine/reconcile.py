@@ -116,6 +116,11 @@ class Reconciler:
                 volumes.drop(self._plugins, self._store, container)
             except CmanagerError as error:
                 self._announcer.warn(f"an anonymous volume of {container.name} stays: {error}")
+        try:
+            with suppress(NotFoundError):  # its limiter is not installed any more
+                self._plugins.get("limiter", container.providers.limiter).remove(container.id)
+        except CmanagerError as error:
+            self._announcer.warn(f"the cgroup of {container.name} stays until `cmanager gc` can remove it: {error}")
         self._plugins.get("storage", container.providers.storage).remove(container.id)
         files.remove_tree(self._store.paths.waiters(container.id))
         self._store.remove(container.id, container.name)
