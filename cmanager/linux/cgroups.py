@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from attrs import frozen
 
@@ -83,16 +84,33 @@ def join(directory: str, pid: int = 0) -> None:
         os.close(fd)
 
 
-def join_all(cgroup: str, pid: int = 0, among: tuple[Hierarchy, ...] | None = None) -> None:
+def open_unified(cgroup: str, among: tuple[Hierarchy, ...]) -> int:
+    """The directory of a cgroup in the v2 hierarchy, in which a child can be born (`syscalls.clone`).
+
+    Returns a descriptor, which the caller closes, or -1 where v2 has no such cgroup. Raises OSError.
+    """
+    for hierarchy in among:
+        if cgroup and hierarchy.version == 2:
+            with suppress(FileNotFoundError):  # a limiter need not use every hierarchy
+                return os.open(hierarchy.path(cgroup), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return -1
+
+
+def join_all(
+    cgroup: str, pid: int = 0, among: tuple[Hierarchy, ...] | None = None, *, born_inside: bool = False
+) -> None:
     """Move a process (0: the caller) into a cgroup in every hierarchy that has it; "" is none and moves nothing.
 
-    among: the hierarchies, found anew when None. Raises HostError when none has it, or one refuses.
+    among: the hierarchies, found anew when None; born_inside: whether it is there on v2 already. Raises HostError when
+    none has the cgroup, or one refuses.
     """
     if not cgroup:
         return
     found = hierarchies() if among is None else among
-    joined = not found
+    joined = born_inside or not found
     for hierarchy in found:
+        if born_inside and hierarchy.version == 2:
+            continue
         directory = hierarchy.path(cgroup)
         try:
             join(directory, pid)

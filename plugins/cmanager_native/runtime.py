@@ -66,8 +66,10 @@ class Native:
         hierarchies = cgroups.hierarchies()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         state = _state(bundle, planned, "creating", 0)
+        cgroup = -1
         try:
-            pid = _spawn(planned, lambda: _become_child(ours, planned, stdio, theirs, hierarchies, state))
+            cgroup = _cgroup(planned, hierarchies)
+            pid = _spawn(planned, cgroup, lambda: _become_child(ours, planned, stdio, theirs, hierarchies, state))
         except OSError as error:
             ours.close()
             raise HostError.of("make namespaces for", bundle.id[:12], error) from None
@@ -76,10 +78,12 @@ class Native:
             raise
         finally:
             theirs.close()
+            if cgroup >= 0:
+                os.close(cgroup)
         created = _Created(pid, ours, planned, bundle)
         self._created[bundle.id] = created
         try:
-            self._settle(created, hierarchies)
+            self._settle(created, hierarchies, born_inside=cgroup >= 0)
         except BaseException:
             self.delete(bundle.id)
             raise
@@ -145,14 +149,13 @@ class Native:
     def _compile(self, policy: dict[str, Any]) -> bytes:
         return compile_filter(policy, self._filter_cache)
 
-    def _settle(self, created: _Created, hierarchies: tuple[cgroups.Hierarchy, ...]) -> None:
+    def _settle(self, created: _Created, hierarchies: tuple[cgroups.Hierarchy, ...], *, born_inside: bool) -> None:
         """Do for the child what only the parent can, while it mounts; return when it is ready to start."""
         planned, channel = created.plan, created.channel
         assert channel is not None, "just made"
         if planned.id_maps:
             _write_maps(created.pid, planned.id_maps)
-        if planned.cgroup:
-            cgroups.join_all(planned.cgroup, created.pid, hierarchies)
+        cgroups.join_all(planned.cgroup, created.pid, hierarchies, born_inside=born_inside)
         state = _state(created.bundle, planned, "creating", created.pid)
         hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
         answer = b""
@@ -164,8 +167,22 @@ class Native:
             raise failure(answer)
 
 
-def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
-    """The container's first process as a child of this one."""
+#: Joining a pid namespace moves only children, and a user namespace must be joined before the others are made: then a
+#: process in between joins and makes the first process as its own sibling (CLONE_PARENT).
+_EARLY = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
+
+
+def _cgroup(planned: plan.Plan, hierarchies: tuple[cgroups.Hierarchy, ...]) -> int:
+    """The v2 cgroup that the first process is born in: a descriptor, -1 where it has to be moved."""
+    joined = {flag for flag, _ in planned.joins}
+    # Where nsdelegate holds, nobody makes a process across the border of the cgroup namespace he joined.
+    if joined & _EARLY and syscalls.CLONE_NEWCGROUP in joined:
+        return -1
+    return cgroups.open_unified(planned.cgroup, hierarchies)
+
+
+def _spawn(planned: plan.Plan, cgroup: int, run: Callable[[], NoReturn]) -> int:
+    """The container's first process as a child of this one, in that cgroup unless it is -1."""
     flags = planned.flags & ~syscalls.CLONE_NEWCGROUP
     opened: list[tuple[int, int]] = []
     try:
@@ -174,15 +191,12 @@ def _spawn(planned: plan.Plan, run: Callable[[], NoReturn]) -> int:
             if not pins.is_kind(opened[-1][1], flag):
                 kind = next(name for name, (known, _) in syscalls.NAMESPACES.items() if known == flag)
                 raise InvalidError(f"{path} is not a {kind} namespace")
-        # Joining a pid namespace moves only children, and a user namespace must be joined before the others are made:
-        # then a process in between joins and makes the first process as its own sibling (CLONE_PARENT).
-        early = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
-        if not any(flag in early for flag, _ in opened):
-            return syscalls.clone(flags) or _enter(opened, run)
+        if not any(flag in _EARLY for flag, _ in opened):
+            return syscalls.clone(flags, cgroup=cgroup) or _enter(opened, run)
         read, write = os.pipe()
         middle = os.fork()
         if middle == 0:
-            _between(opened, flags, write, run)
+            _between(opened, flags, cgroup, write, run)
         os.close(write)
         answer = os.read(read, 64)
         os.close(read)
@@ -218,11 +232,13 @@ def _enter(opened: list[tuple[int, int]], run: Callable[[], NoReturn]) -> NoRetu
     run()
 
 
-def _between(opened: list[tuple[int, int]], flags: int, write: int, run: Callable[[], NoReturn]) -> NoReturn:
+def _between(
+    opened: list[tuple[int, int]], flags: int, cgroup: int, write: int, run: Callable[[], NoReturn]
+) -> NoReturn:
     try:
         for flag, fd in opened:
             syscalls.setns(fd, flag)
-        pid = syscalls.clone(flags | syscalls.CLONE_PARENT)
+        pid = syscalls.clone(flags | syscalls.CLONE_PARENT, cgroup=cgroup)
         if pid == 0:
             run()
         os.write(write, b"%d 0" % pid)

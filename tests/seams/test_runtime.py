@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,6 +15,7 @@ from cmanager.linux import cgroups
 from cmanager.testing.runtime import Box, RuntimeSuite, supervised
 from cmanager.testing.runtime.box import traces
 from cmanager.testing.suite import find
+from cmanager_native import plan, runtime
 
 from ..e2e.conftest import registry
 
@@ -49,8 +52,35 @@ class OnBusybox(RuntimeSuite):
         return busybox
 
 
+@supervised
 class TestNative(OnBusybox):
     provider = "native"
+
+    def test_its_first_process_is_born_in_its_cgroup_of_v2(self, box: Box) -> None:
+        hierarchies = cgroups.hierarchies()
+        top = next((h for h in hierarchies if h.version == 2), None)
+        if top is None:
+            pytest.skip("no cgroup v2 is mounted here")
+        name = f"/cmanager-born-{os.getpid()}"
+        os.mkdir(top.path(name))
+        try:
+            box.write(box.config("true", linux={"cgroupsPath": name}))
+            planned = plan.read(str(box.directory), box.features, lambda policy: b"")
+            cgroup = runtime._cgroup(planned, hierarchies)
+            hear, tell = os.pipe()
+
+            def born() -> NoReturn:
+                os.close(tell)
+                os.read(hear, 1)  # until it was looked at
+                os._exit(0)
+
+            pid = runtime._spawn(planned, cgroup, born)
+            assert cgroups.unified(pid) == name
+            for fd in (cgroup, hear, tell):
+                os.close(fd)
+            os.waitpid(pid, 0)
+        finally:
+            os.rmdir(top.path(name))
 
 
 class TestRunc(OnBusybox):
