@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -148,6 +149,15 @@ def opens(what: str) -> str:
     name, _, access = what.partition(" ")
     try:
         os.close(os.open(f"/dev/{name}", os.O_RDONLY if access == "r" else os.O_WRONLY))
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, "?")
+    return "ok"
+
+
+def makes(path: str, major: int, minor: int) -> str:
+    """Whether a character device can be made there (mknod(2)): "ok", or the name of the errno."""
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(major, minor))
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, "?")
     return "ok"

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ from ..linux import cgroups
 from ..model import Cgroup, DeviceRule, Limits, Usage
 from ..seams import Limiter
 from .accounting import Accounting
-from .cgroups import burn, checked, end, most_forks, opens, spawn, told, until, use
+from .cgroups import burn, checked, end, makes, most_forks, opens, spawn, told, until, use
 from .suite import steady
 
 _LESS, _MORE = 64, 4096
@@ -134,13 +135,13 @@ class LimiterSuite(Accounting):
         one = min(os.sched_getaffinity(0))
         pids = []
 
-        def burn() -> None:
+        def burn_there() -> None:
             os.sched_setaffinity(0, {one})
             burn()
 
         for shares, id in both.items():
             path = provider.create(id, checked(provider, Limits(cpu_shares=shares))).path
-            pids.append(spawn(path, burn))
+            pids.append(spawn(path, burn_there))
         time.sleep(_BURNING)
         used = {shares: provider.usage(id).cpu_seconds for shares, id in both.items()}
         for id in reversed(both.values()):
@@ -161,6 +162,13 @@ class LimiterSuite(Accounting):
         tried = ("null r", "null w", "zero r", "zero w", "full r")
         said = told(path, lambda: " ".join(map(opens, tried)))
         assert said.split() == ["ok", "ok", "EPERM", "ok", "EPERM"], f"opened in turn: {', '.join(tried)}"
+
+    def test_only_nodes_of_the_given_devices_are_made(self, provider: Limiter, id: str, tmp_path: Path) -> None:
+        rules = (DeviceRule(False), DeviceRule(True, "c", 1, 3, "rwm"), DeviceRule(True, "c", 1, 5, "rw"))
+        path = provider.create(id, checked(provider, Limits(devices=rules))).path
+        minors = {"null": 3, "zero": 5, "full": 7}
+        said = told(path, lambda: " ".join(makes(str(tmp_path / name), 1, minor) for name, minor in minors.items()))
+        assert said.split() == ["ok", "EPERM", "EPERM"], f"mknod(2) in turn: {', '.join(minors)}"
 
     def test_a_limit_is_changed_while_it_runs_and_others_stay(self, provider: Limiter, id: str) -> None:
         checked(provider, Limits(pids=4, cpu_shares=512))

@@ -26,6 +26,12 @@ def tick(cli: Cli, pid: int) -> int:
         return int(file.read() or 0)
 
 
+def cpu_seconds(cli: Cli, name: str) -> float:
+    (row,) = json.loads(cli.ok("stats", "--no-stream", "--output", "json", name))["items"]
+    found: float = row["usage"]["cpu_seconds"]
+    return found
+
+
 def test_pausing_freezes_every_process_and_unpausing_lets_them_go_on(cli: Cli) -> None:
     cli.ok("run", "-d", "--name", "ticker", "busybox", "sh", "-c", _TICKER)
     pid = cli.inspect("ticker")["State"]["Pid"]
@@ -33,9 +39,9 @@ def test_pausing_freezes_every_process_and_unpausing_lets_them_go_on(cli: Cli) -
     assert cli.ok("pause", "ticker") == "ticker"
     assert state(cli, "ticker") == "paused"
     assert "(Paused)" in cli.ok("ps", "--filter", "status=paused")
-    before = tick(cli, pid)
+    before, used = tick(cli, pid), cpu_seconds(cli, "ticker")
     cli.ok("ps")
-    assert tick(cli, pid) == before
+    assert (tick(cli, pid), cpu_seconds(cli, "ticker")) == (before, used)
     assert cli("pause", "ticker").returncode == 1
     refused = cli("exec", "ticker", "true")
     assert refused.returncode == 125
