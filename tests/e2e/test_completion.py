@@ -88,16 +88,16 @@ def test_images_networks_runtimes_and_values_are_completed(cli: Cli, ask: Callab
 
 
 def test_pods_are_completed(cli: Cli, ask: Callable[[str], list[str]]) -> None:
-    cli.ok("pod", "create", "--name", "duo")
+    cli.ok("pod", "create", "--name", "pair")
     try:
-        assert ask("cmanager pod rm ") == ["duo"]
-        assert ask("cmanager run --pod d") == ["duo"]
+        assert ask("cmanager pod rm ") == ["pair"]
+        assert ask("cmanager run --pod p") == ["pair"]
         assert ask("cmanager run --pod ne") == ["new:"]
-        assert ask("cmanager ps --filter pod=") == ["duo"]
+        assert ask("cmanager ps --filter pod=") == ["pair"]
         assert ask("cmanager pod ls --filter status=deg") == ["degraded"]
         assert {"create", "ls", "unpause"} <= set(ask("cmanager pod "))
     finally:
-        cli.ok("pod", "rm", "duo")
+        cli.ok("pod", "rm", "pair")
 
 
 def test_volumes_are_completed(cli: Cli, ask: Callable[[str], list[str]]) -> None:
