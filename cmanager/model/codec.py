@@ -16,6 +16,9 @@ import attrs
 from ..errors import CorruptError
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]
+
+_PLAIN = frozenset({str, int, float, bool, types.NoneType})
 
 #: A descriptor, -1 for none: a number that means something in one process only, so it is passed over to another.
 Fd = Annotated[int, "descriptor"]
@@ -23,8 +26,11 @@ Fd = Annotated[int, "descriptor"]
 
 def to_data(value: Any) -> Any:
     """attrs values, tuples and dicts as dicts and lists that json can write."""
-    if attrs.has(type(value)):
-        return {name: to_data(getattr(value, name)) for name, _, _ in _fields(_class(value))}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if attrs.has(kind):
+        return {name: to_data(getattr(value, name)) for name, _, _ in _fields(kind)}
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
     if isinstance(value, frozenset | set):
@@ -36,7 +42,12 @@ def to_data(value: Any) -> Any:
 
 def from_data(kind: type[T], data: Any, where: str = "") -> T:
     """The value of class `kind` that `to_data` wrote; CorruptError names the field that does not fit."""
-    value: T = _decode(kind, data, where or kind.__name__)
+    hint: Any = kind
+    try:
+        value: T = _reader(hint)(data)
+    except _MisfitError as error:
+        place = "".join(reversed(error.place))
+        raise CorruptError(f"{where or kind.__name__}{place}: {error.said}") from None
     return value
 
 
@@ -61,36 +72,130 @@ def _fields(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
     return tuple((f.name, hints[f.name], f.default is attrs.NOTHING) for f in attrs.fields(kind))
 
 
-def _decode(hint: Any, data: Any, where: str) -> Any:
+class _MisfitError(Exception):
+    """said: what does not fit; place: the steps to it from the top, last first."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+        self.place: list[str] = []
+
+
+def _found(hint: Any, data: Any) -> _MisfitError:
+    return _MisfitError(f"expected {getattr(hint, '__name__', hint)}, found {data!r:.60}")
+
+
+@cache
+def _reader(hint: Any) -> Reader:
+    """What makes the value that a hint describes of plain data; put together once, as every record is read so."""
     hint = int if hint == Fd else hint
-    if attrs.has(hint):
-        if not isinstance(data, dict):
-            raise CorruptError(f"{where}: expected an object, found {type(data).__name__}")
-        values = {}
-        for name, field_hint, required in _fields(hint):
-            if name in data:
-                values[name] = _decode(field_hint, data[name], f"{where}.{name}")
-            elif required:
-                raise CorruptError(f"{where}: field {name!r} is missing")
-        return hint(**values)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if attrs.has(hint):
+        return _of_class(hint)
     if origin in (types.UnionType, typing.Union):
-        if data is None and types.NoneType in arguments:
-            return None
-        return _decode(next(a for a in arguments if a is not types.NoneType), data, where)
-    if origin is tuple and isinstance(data, list | tuple):
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(data))
-        if len(data) == len(arguments):
-            return tuple(_decode(a, item, where) for a, item in zip(arguments, data, strict=True))
-    elif origin is frozenset and isinstance(data, list):
-        return frozenset(_decode(arguments[0], item, where) for item in data)
-    elif origin is dict and isinstance(data, dict):
-        return {str(key): _decode(arguments[1], item, f"{where}.{key}") for key, item in data.items()}
-    elif hint is Any or (hint is types.NoneType and data is None) or (origin is typing.Literal and data in arguments):
+        return _of_union(arguments)
+    if origin is tuple and arguments[1:] != (Ellipsis,):
+        return _of_tuple(hint, tuple(map(_reader, arguments)))
+    if origin is tuple:
+        return _of_items(hint, _reader(arguments[0]), tuple)
+    if origin is frozenset:
+        return _of_items(hint, _reader(arguments[0]), frozenset)
+    if origin is dict:
+        return _of_dict(hint, _reader(arguments[1]))
+    if origin is typing.Literal:
+        return _checked(hint, lambda data: data in arguments)
+    if hint is Any:
+        return lambda data: data
+    if hint is float:
+        return _of_float
+    if hint is int:
+        return _checked(hint, lambda data: isinstance(data, int) and not isinstance(data, bool))
+    return _checked(hint, lambda data: isinstance(data, hint))
+
+
+def _checked(hint: Any, fits: Callable[[Any], bool]) -> Reader:
+    def read(data: Any) -> Any:
+        if not fits(data):
+            raise _found(hint, data)
         return data
-    elif hint is float and isinstance(data, int | float) and not isinstance(data, bool):
+
+    return read
+
+
+def _of_float(data: Any) -> float:
+    if isinstance(data, int | float) and not isinstance(data, bool):
         return float(data)
-    elif isinstance(hint, type) and isinstance(data, hint) and not (hint is int and isinstance(data, bool)):
-        return data
-    raise CorruptError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {data!r:.60}")
+    raise _found(float, data)
+
+
+def _of_class(kind: Any) -> Reader:
+    fields = tuple((name, _reader(hint), required) for name, hint, required in _fields(kind))
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise _MisfitError(f"expected an object, found {type(data).__name__}")
+        values = {}
+        name = ""
+        try:
+            for name, of_field, required in fields:
+                if name in data:
+                    values[name] = of_field(data[name])
+                elif required:
+                    break
+            else:
+                return kind(**values)
+        except _MisfitError as error:
+            error.place.append(f".{name}")
+            raise
+        raise _MisfitError(f"field {name!r} is missing")
+
+    return read
+
+
+def _of_union(arguments: tuple[Any, ...]) -> Reader:
+    """One type or None; of several the first."""
+    other = _reader(next(argument for argument in arguments if argument is not types.NoneType))
+    if types.NoneType in arguments:
+        return lambda data: None if data is None else other(data)
+    return other
+
+
+def _of_tuple(hint: Any, readers: tuple[Reader, ...]) -> Reader:
+    def read(data: Any) -> Any:
+        if not isinstance(data, list | tuple) or len(data) != len(readers):
+            raise _found(hint, data)
+        return tuple(reader(item) for reader, item in zip(readers, data, strict=True))
+
+    return read
+
+
+def _of_items(hint: Any, reader: Reader, kind: Callable[[list[Any]], Any]) -> Reader:
+    def read(data: Any) -> Any:
+        if not isinstance(data, list | tuple):
+            raise _found(hint, data)
+        items: list[Any] = []
+        try:
+            for item in data:
+                items.append(reader(item))
+        except _MisfitError as error:
+            error.place.append(f"[{len(items)}]")
+            raise
+        return kind(items)
+
+    return read
+
+
+def _of_dict(hint: Any, reader: Reader) -> Reader:
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise _found(hint, data)
+        values: dict[str, Any] = {}
+        key: Any = ""
+        try:
+            for key, item in data.items():
+                values[str(key)] = reader(item)
+        except _MisfitError as error:
+            error.place.append(f".{key}")
+            raise
+        return values
+
+    return read
