@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from functools import partial
 
 from ..errors import HostError
 from ..linux import files, netns, pins, syscalls
@@ -30,7 +31,7 @@ def table(plugins: Plugins, paths: Paths, pod: Pod) -> list[Step]:
     if "ipc" in request.share:
         ipc, shm = f"{directory}/ipc", f"{directory}/shm"
         steps += [
-            Step("pod ipc", "pin an ipc namespace", lambda: pins.pin_ipc(ipc), lambda: pins.unpin(ipc)),
+            Step("pod ipc", "pin an ipc namespace", lambda: pins.pin_here(ipc, "ipc"), lambda: pins.unpin(ipc)),
             Step(
                 "pod shm",
                 f"mount its /dev/shm of {request.shm_size} bytes",
@@ -41,7 +42,8 @@ def table(plugins: Plugins, paths: Paths, pod: Pod) -> list[Step]:
     if "uts" in request.share:
         uts = f"{directory}/uts"
         text = f"pin an uts namespace with host name {request.hostname}"
-        steps.append(Step("pod uts", text, lambda: pins.pin_uts(uts, request.hostname), lambda: pins.unpin(uts)))
+        name = partial(syscalls.sethostname, request.hostname)
+        steps.append(Step("pod uts", text, lambda: pins.pin_here(uts, "uts", name), lambda: pins.unpin(uts)))
     return steps
 
 

@@ -19,9 +19,12 @@ def pin(path: str, userns: str | None = None) -> None:
     `unpin` removes it.
     """
 
+    if userns is None:
+        pins.pin_here(path, "net")
+        return
+
     def make() -> None:
-        if userns:
-            syscalls.setns(os.open(userns, os.O_RDONLY | os.O_CLOEXEC), syscalls.CLONE_NEWUSER)
+        syscalls.setns(os.open(userns, os.O_RDONLY | os.O_CLOEXEC), syscalls.CLONE_NEWUSER)
         syscalls.unshare(syscalls.CLONE_NEWNET)
 
     pins.pin(path, "net", make)

@@ -52,19 +52,27 @@ def pin(path: str, file: str, make: Callable[[], None], settle: Callable[[int], 
         os.waitpid(child, 0)
 
 
-def pin_ipc(path: str) -> None:
-    """Bind a new ipc namespace (ipc_namespaces(7)) to the file `path`. Raises OSError; then nothing is left."""
-    pin(path, "ipc", lambda: syscalls.unshare(syscalls.CLONE_NEWIPC))
+def pin_here(path: str, kind: str, inside: Callable[[], None] = lambda: None) -> None:
+    """The same without a child, for the kinds that a thread can leave again: "net", "ipc" and "uts".
 
-
-def pin_uts(path: str, hostname: str) -> None:
-    """Bind a new uts namespace (uts_namespaces(7)) of that host name to the file `path`. As `pin_ipc`."""
-
-    def make() -> None:
-        syscalls.unshare(syscalls.CLONE_NEWUTS)
-        syscalls.sethostname(hostname)
-
-    pin(path, "uts", make)
+    inside: called in the new namespace. Raises OSError; then nothing is left, and the thread is where it was.
+    """
+    flag = next(flag for flag, file in syscalls.NAMESPACES.values() if file == kind)
+    here = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            syscalls.unshare(flag)
+            try:
+                inside()
+                syscalls.mount(f"/proc/thread-self/ns/{kind}", path, "none", syscalls.MS_BIND)
+            finally:
+                syscalls.setns(here, flag)
+        except OSError:
+            os.unlink(path)
+            raise
+    finally:
+        os.close(here)
 
 
 def pinned(path: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import CmanagerError, CommandError, HostError
-from ..linux import seal, syscalls
+from ..linux import cgroups, seal, syscalls
 from ..linux.mounts import Mount
 from ..linux.process import Process, single_threaded
 from ..model.codec import from_data, to_data
@@ -78,8 +78,9 @@ def start(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
+        middle = 0
         if seal.sealed() and single_threaded():
-            _fork(launch, plugins, theirs, client, lock)
+            middle = _fork(launch, plugins, theirs, client, lock)
         else:
             _execute(launch, theirs, client, lock)
     except OSError as error:
@@ -88,8 +89,12 @@ def start(
         theirs.close()
         if client:
             client.close()
-    with ours:
+    try:
         report = _report(ours, observe)
+    finally:
+        ours.close()
+        if middle:
+            os.waitpid(middle, 0)
     if report is None:
         raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
     if report.get("error"):
@@ -113,21 +118,24 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
 
 def _fork(
     launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
-) -> None:
+) -> int:
+    """Returns the pid of a child that is about to end, which the caller waits for."""
+    # Before the fork: whoever starts more than one loads them once.
+    from . import execution, process
+
     # Twice, so that the caller gets no child it does not know of.
     middle = os.fork()
     if middle:
-        os.waitpid(middle, 0)
-        return
+        return middle
     try:
         if os.fork() == 0:
             if isinstance(launch, Launch):
-                from .process import supervise
-
-                supervise(launch, plugins, report, client, lock)
-            from . import execution
-
+                process.supervise(launch, plugins, report, client, lock)
             execution.supervise(launch, plugins, report, client)
+        for fd in (report.detach(), client.detach() if client else -1, lock):
+            if fd >= 0:
+                os.close(fd)
+        cgroups.hasten(launch.container.status.cgroup)
     finally:
         os._exit(0)
 
@@ -173,4 +181,4 @@ def executed() -> None:
     kind = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
     plugins = Plugins(load_config(launch.config or None), launch.paths.root, launch.paths.run_root)
     attached = socket.socket(*kind, client) if client >= 0 else None
-    _fork(launch, plugins, socket.socket(*kind, report), attached, lock)
+    os.waitpid(_fork(launch, plugins, socket.socket(*kind, report), attached, lock), 0)

@@ -199,7 +199,7 @@ class _Supervisor:
             if not again:
                 self._output.close()
             self._book.record(
-                durable=True,
+                durable=again or not self._book.container.request.remove,
                 state="stopped",
                 init=None,
                 finished_at=time.time(),
