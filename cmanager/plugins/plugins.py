@@ -102,6 +102,15 @@ class Plugins:
             if self._policy(seam, name).isolation == "process":
                 self._alone(seam, name).begin()
 
+    def prepare(self, seam: str, name: str) -> None:
+        """Make a plugin that runs in this process, so that those forked from it need not; others are left alone.
+
+        Errors come with `get`.
+        """
+        with suppress(CmanagerError):
+            if self._policy(seam, name).isolation == "inline":
+                self.get(seam, name)
+
     def renew(self, seam: str, name: str) -> None:
         """From its next call on, run it in a process made by this one as it is now: in its mount namespace."""
         if isolated := self._isolated.get((seam, name)):

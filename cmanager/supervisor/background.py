@@ -30,6 +30,8 @@ def detach(keep: set[int]) -> None:
                 os.close(fd)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    # It waits for what it starts, whatever its maker did.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     # Pages of the parent stay shared as long as nobody writes to their reference counts.

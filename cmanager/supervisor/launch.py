@@ -1,8 +1,7 @@
 """From the engine's process to the supervisor's.
 
-A sealed, single-threaded process (the command line) forks it, which costs a millisecond. Any other caller executes a
-sealed interpreter that reads the same `Launch` from a memory file: a program with threads must not be forked, and one
-that is not sealed must not become a container.
+A sealed, single-threaded process (the command line) forks it, which costs a millisecond. Any other has it forked by a
+starter beside it, which is given the same `Launch` (starter.py).
 """
 
 from __future__ import annotations
@@ -10,20 +9,19 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
 from ..errors import CmanagerError, CommandError, HostError
-from ..linux import cgroups, seal, syscalls
+from ..linux import cgroups, seal
 from ..linux.mounts import Mount
 from ..linux.process import Process, single_threaded
-from ..model.codec import from_data, to_data
 from ..model.container import Container
 from ..model.image import ImageConfig
 from ..model.volume import Volume
-from ..plugins import Plugins, load_config
+from ..plugins import Plugins
 from ..state import Paths
 from .steps import Observe
 
@@ -80,9 +78,11 @@ def start(
     try:
         middle = 0
         if seal.sealed() and single_threaded():
-            middle = _fork(launch, plugins, theirs, client, lock)
+            middle = fork(launch, plugins, theirs, client, lock)
         else:
-            _execute(launch, theirs, client, lock)
+            from . import starter
+
+            starter.start(launch, theirs, client, lock)
     except OSError as error:
         raise HostError.of("start a supervisor for", launch.container.id[:12], error) from None
     finally:
@@ -94,7 +94,8 @@ def start(
     finally:
         ours.close()
         if middle:
-            os.waitpid(middle, 0)
+            with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is waited for
+                os.waitpid(middle, 0)
     if report is None:
         raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
     if report.get("error"):
@@ -116,10 +117,13 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
     return None
 
 
-def _fork(
+def fork(
     launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
 ) -> int:
-    """Returns the pid of a child that is about to end, which the caller waits for."""
+    """Fork the supervisor; returns the pid of a child that is about to end, which the caller waits for.
+
+    Only a sealed process with one thread may do this. The descriptors stay the caller's.
+    """
     # Before the fork: whoever starts more than one loads them once.
     from . import execution, process
 
@@ -138,47 +142,3 @@ def _fork(
         cgroups.hasten(launch.container.status.cgroup)
     finally:
         os._exit(0)
-
-
-def _execute(launch: Launch | ExecLaunch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
-    data = os.memfd_create("launch")
-    executable = seal.interpreter()
-    try:
-        os.write(data, json.dumps(to_data(launch)).encode())
-        os.lseek(data, 0, os.SEEK_SET)
-        passed = {"launch": data, "report": report.fileno(), "client": client.fileno() if client else -1, "lock": lock}
-        import subprocess
-
-        arguments = seal.command(
-            "cmanager.supervisor.launch:executed", [type(launch).__name__, *map(str, passed.values())]
-        )
-        fds = [fd for fd in (*passed.values(), executable) if fd >= 0]
-        subprocess.run(
-            arguments,
-            executable=f"/proc/self/fd/{executable}",
-            pass_fds=fds,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-    except subprocess.CalledProcessError as error:
-        raise OSError(5, f"exit code {error.returncode}") from None
-    finally:
-        os.close(data)
-        os.close(executable)
-
-
-def executed() -> None:
-    """The other side of `_execute`: read the launch and become the supervisor, twice forked."""
-    kinds: dict[str, type[Launch] | type[ExecLaunch]] = {"Launch": Launch, "ExecLaunch": ExecLaunch}
-    data, report, client, lock = map(int, sys.argv[2:])
-    with os.fdopen(data) as file:
-        launch: Launch | ExecLaunch = from_data(kinds[sys.argv[1]], json.load(file))
-    for fd in (report, client, lock):
-        if fd >= 0:
-            os.set_inheritable(fd, False)
-    syscalls.close_range(max(report, client, lock) + 1)
-    kind = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
-    plugins = Plugins(load_config(launch.config or None), launch.paths.root, launch.paths.run_root)
-    attached = socket.socket(*kind, client) if client >= 0 else None
-    os.waitpid(_fork(launch, plugins, socket.socket(*kind, report), attached, lock), 0)
