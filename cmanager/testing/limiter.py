@@ -10,6 +10,7 @@ refuses as unsupported on this host is skipped.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -186,6 +187,14 @@ class LimiterSuite(Accounting):
         assert usage.pids == 1, "one process is in the cgroup"
         assert usage.oom_kills == 0, "none was killed for memory"
         assert usage.memory_bytes, "a process needs some memory"
+        assert usage.network is None, "the manager counts that itself"
+
+    def test_looking_costs_no_process(self, provider: Limiter, id: str) -> None:
+        """As `stats` does it for every container, again and again; a child that is reaped has had page faults."""
+        provider.create(id, Limits())
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        provider.usage(id)
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt == before, "usage ran another program"
 
     def test_what_is_gone_has_no_usage(self, provider: Limiter, id: str) -> None:
         assert provider.usage(id) == Usage(), "all counters must be None where there is no cgroup"

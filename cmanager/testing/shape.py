@@ -17,7 +17,7 @@ from ..errors import InvalidError, NotFoundError, UnsupportedError
 from ..linux import netns
 from ..model import Rate
 from ..seams import Network, Shape
-from .network import ENDPOINT, Box, OnHost, address_of, container_id
+from .network import ENDPOINT, Box, OnHost, address_of, container_id, links
 
 _HERE = "/proc/thread-self/ns/net"
 _SPEED = 1 << 21
@@ -54,27 +54,31 @@ class ShapeSuite(OnHost):
     def test_each_way_is_as_fast_as_asked_for(self, provider: Network, box: Callable[[int], Box]) -> None:
         """Bounded one way the other is not; another rate replaces the first, and 0 lifts it."""
         assert isinstance(provider, Shape), "a method of cmanager.seams.Shape is missing"
-        one = box(1)
+        one, other = box(1), box(2)
         said = provider.attach(one.id, one.path, ENDPOINT)
+        neighbour = address_of(provider.attach(other.id, other.path, ENDPOINT))
         _shaped(provider, one.id, Rate(receive=_SPEED))
         assert 0.85 <= speed("", one.path, address_of(said)) / _SPEED <= 1.1, "what it receives must be bounded"
         assert speed(one.path, "", said.gateway) > 3 * _SPEED, "what it sends must not"
+        assert speed("", other.path, neighbour) > 3 * _SPEED, "nor what another container receives"
         _shaped(provider, one.id, Rate(send=_SPEED))
         assert 0.85 <= speed(one.path, "", said.gateway) / _SPEED <= 1.1, "what it sends must be bounded"
         assert speed("", one.path, address_of(said)) > 3 * _SPEED, "what it receives must not any more"
         _shaped(provider, one.id, Rate())
         assert speed(one.path, "", said.gateway) > 3 * _SPEED, "nothing is bounded any more"
         provider.detach(one.id, one.path)
+        provider.detach(other.id, other.path)
 
     def test_detaching_undoes_it(self, provider: Network, box: Callable[[int], Box]) -> None:
         """Nothing is left of it, and the container's next life is not bounded."""
         assert isinstance(provider, Shape)
         one = box(1)
         provider.attach(one.id, one.path, ENDPOINT)
-        before = len(os.listdir("/sys/class/net"))
+        before = set(links())
         _shaped(provider, one.id, Rate(_SPEED, _SPEED))
+        made = set(links()) - before
         provider.detach(one.id, one.path)
-        assert len(os.listdir("/sys/class/net")) <= before, "detach must remove every link that shape made"
+        assert not made & set(links()), "detach must remove every link that shape made"
         assert one.id not in provider.owned()
 
     def test_what_is_not_attached_cannot_be_bounded(self, provider: Network) -> None:

@@ -91,31 +91,48 @@ def test_memory_is_raised_and_lowered_while_it_runs(cli: Cli) -> None:
 
 @pytest.mark.alone
 def test_shares_divide_one_processor_and_who_is_alone_has_all_of_it(cli: Cli) -> None:
-    names = {"heavy": "1024", "light": "512"}
-    for name, shares in names.items():
-        options = ("--cpuset-cpus", "0", "-c", shares)
-        cli.ok("run", "-d", "--name", name, *options, "busybox", "sh", "-c", _BURNER)
-    used = shares_of(cli, 4, *names)
-    assert 1.7 <= used["heavy"] / used["light"] <= 2.3, used
-    cli.ok("update", "-c", "2048", "light")
+    names = burning(cli, heavy="1024", light="512")
     used = shares_of(cli, 2.5, *names)
-    assert 1.6 <= used["light"] / used["heavy"] <= 2.4, used
+    assert 1.7 <= used["heavy"] / used["light"] <= 2.3, used
     cli.ok("kill", "heavy")
     # Other things run on this machine too; a share of two thirds would show as such.
-    assert shares_of(cli, 2, "light")["light"] > 0.85
+    assert shares_of(cli, 1.5, "light")["light"] > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_shares_change_while_it_runs(cli: Cli) -> None:
+    names = burning(cli, first="1024", second="512")
+    cli.ok("update", "-c", "2048", "second")
+    used = shares_of(cli, 2.5, *names)
+    assert 1.6 <= used["second"] / used["first"] <= 2.4, used
+
+
+def burning(cli: Cli, **shares: str) -> list[str]:
+    """Containers that compute on one processor, by name."""
+    for name, share in shares.items():
+        options = ("--cpuset-cpus", "0", "-c", share)
+        cli.ok("run", "-d", "--name", name, *options, "busybox", "sh", "-c", _BURNER)
+    return list(shares)
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    "options",
-    [("--cpus", "0.5"), pytest.param(("--cpu-period", "50000", "--cpu-quota", "25000"), marks=pytest.mark.slow)],
+    ("half", "tenth"),
+    [
+        ("--cpus 0.5", "--cpus 0.1"),
+        pytest.param("--cpu-period 50000 --cpu-quota 25000", "--cpu-quota 5000", marks=pytest.mark.slow),
+    ],
 )
-def test_half_a_processor_is_half_a_processor(cli: Cli, options: tuple[str, ...]) -> None:
-    cli.ok("run", "-d", "--name", "half", *options, "busybox", "sh", "-c", _BURNER)
+def test_half_a_processor_is_half_and_a_tenth_later_on_a_tenth(cli: Cli, half: str, tenth: str) -> None:
+    cli.ok("run", "-d", "--name", "half", *half.split(), "busybox", "sh", "-c", _BURNER)
     assert 0.45 <= shares_of(cli, 2, "half")["half"] <= 0.55
     assert throttled(cli, "half") > 0
+    cli.ok("update", *tenth.split(), "half")
+    assert shares_of(cli, 1, "half")["half"] <= 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_more_and_less_of_a_processor_while_it_runs(cli: Cli) -> None:
     cli.ok("run", "-d", "--name", "changed", "--cpus", "0.2", "--cpu-burst", "1000", "busybox", "sh", "-c", _BURNER)

@@ -38,13 +38,13 @@ def speed(cli: Cli, node: str, *options: str, way: str, kilobytes: int, count: i
     return count / (ended - began)
 
 
-@pytest.mark.parametrize("way", ["read", "write"])
+@pytest.mark.parametrize("way", [pytest.param("read", marks=pytest.mark.slow), "write"])
 def test_bytes_a_second_are_what_was_asked_for(cli: Cli, node: str, way: str) -> None:
     limit = (f"--device-{way}-bps", f"{node}:10mb")
     assert 9 <= speed(cli, node, *limit, way=way, kilobytes=1024, count=10) <= 11
 
 
-@pytest.mark.parametrize("way", ["read", "write"])
+@pytest.mark.parametrize("way", ["read", pytest.param("write", marks=pytest.mark.slow)])
 def test_operations_a_second_are_what_was_asked_for(cli: Cli, node: str, way: str) -> None:
     limit = (f"--device-{way}-iops", f"{node}:100")
     assert 90 <= speed(cli, node, *limit, way=way, kilobytes=4, count=100) <= 110
@@ -58,6 +58,7 @@ def test_thirty_megabytes_a_second(cli: Cli, node: str, way: str) -> None:
     assert 27 <= speed(cli, node, *limit, way=way, kilobytes=1024, count=60) <= 33
 
 
+@pytest.mark.slow
 def test_one_that_runs_is_slowed_down_and_let_go(cli: Cli, node: str) -> None:
     loop = "while :; do dd if=/dev/disk of=/dev/null iflag=direct bs=64k count=16 2>/dev/null; echo -n x >> /n; done"
     cli.ok("run", "-d", "--name", "reader", "--device", f"{node}:/dev/disk", "busybox", "sh", "-c", loop)

@@ -106,14 +106,14 @@ def test_half_a_processor_is_half_and_the_waiting_is_counted(cli: Cli) -> None:
 
 
 def test_what_went_through_its_network_is_counted_and_kept(cli: Cli) -> None:
-    script = "ping -q -c 3 -s 1000 $(ip route | awk '/default/ {print $3}') >/dev/null; sleep 1000"
+    script = "ping -q -c 2 -s 1000 $(ip route | awk '/default/ {print $3}') >/dev/null; sleep 1000"
     cli.ok("run", "-d", "--name", "talker", "busybox", "sh", "-c", script)
-    wait_until(lambda: stats(cli, "talker")[0]["network_received_bytes"] > 3000, "it was answered", 10)
+    wait_until(lambda: stats(cli, "talker")[0]["network_received_bytes"] > 2000, "it was answered", 10)
     (item,) = stats(cli, "talker")
     (link,) = item["usage"]["network"]
     inside = cli.ok("exec", "talker", "cat", f"/sys/class/net/{link['interface']}/statistics/tx_bytes")
     assert link["sent_bytes"] <= int(inside)
-    assert link["sent_packets"] >= 3
+    assert link["sent_packets"] >= 2
     cli.ok("stop", "-t", "0", "talker")
     (kept,) = cli.inspect("talker")["Cmanager"]["Usage"]["Network"]
     assert kept["ReceivedBytes"] >= link["received_bytes"]

@@ -7,12 +7,20 @@ Those of tests/plugins were written against an earlier cmanager and are never ch
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cmanager.linux import cgroups
+
+from ..disks import disk
 from ..installed import InstalledCli
+from ..support import wait_until
+from .test_control import limit
 
 pytestmark = pytest.mark.root
 
@@ -21,11 +29,13 @@ KEPT = [
     ("storage", "copies"),
     ("network", "lane"),
     ("limiter", "gauge"),
+    ("limiter", "valve"),
     ("runtime", "jail"),
     ("hooks", "notes"),
 ]
 NEW = [(seam, f"new_{seam}") for seam, _ in KEPT]
 ALL = [*KEPT, *NEW, ("network", "island")]
+EATER = "x=a; while :; do x=$x$x; done"
 PROVIDERS = [(seam, name) for seam, name in ALL if seam != "hooks"]
 
 
@@ -140,7 +150,7 @@ def test_more_of_a_storage(theirs: InstalledCli) -> None:
     by_default(theirs, "storage", "copies")
 
 
-@pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "limiter"])
+@pytest.mark.parametrize(("seam", "name"), [("limiter", "gauge"), ("limiter", "new_limiter")])
 def test_a_limiter_limits(theirs: InstalledCli, seam: str, name: str) -> None:
     by_default(theirs, seam, name)
     script = "cat /proc/self/cgroup; for i in 1 2 3 4 5 6 7 8; do sleep 5 & done"
@@ -165,6 +175,51 @@ def test_more_of_a_limiter(theirs: InstalledCli) -> None:
     assert "gauge bounds no swap" in theirs.inspect("box")["Cmanager"]["Warnings"]
     theirs.ok("update", "--memory", "32m", "box")
     assert theirs.inspect("box")["HostConfig"]["Memory"] == 32 << 20
+
+
+def test_a_limiter_that_knows_some_limits_more_takes_the_place_of_ours(theirs: InstalledCli, tmp_path: Path) -> None:
+    """By one line; what it does not know is refused by name, or left out, and every command works through it."""
+    theirs.configure('[defaults]\nlimiter = "valve"\n')
+    for option, said in (("--blkio-weight", "cannot honour --blkio-weight"), ("-c", "has no control of cpu_shares")):
+        done = theirs("run", option, "300", "busybox", "true")
+        assert (done.returncode, f"limiter valve {said}" in done.stderr) == (125, True)
+    done = theirs("run", "--rm", "--limits", "lax", "--blkio-weight", "300", "busybox", "echo", "ran")
+    assert (done.stdout, "left out: limiter valve cannot honour --blkio-weight" in done.stderr) == ("ran\n", True)
+    assert theirs("run", "--name", "greedy", "-m", "32m", "busybox", "sh", "-c", EATER).returncode == 137
+    assert theirs.inspect("greedy")["State"]["OOMKilled"] is True
+    with disk(tmp_path) as node:
+        slow = ("--device", f"{node}:/dev/disk", "--device-read-bps", f"{node}:2mb")
+        began = time.monotonic()
+        theirs.ok(
+            "run", "--rm", *slow, "busybox", "dd", "if=/dev/disk", "of=/dev/null", "iflag=direct", "bs=64k", "count=16"
+        )
+        assert time.monotonic() - began > 0.35, "a mebibyte at two a second"
+    burner = ("busybox", "sh", "-c", "while :; do :; done")
+    theirs.ok("run", "-d", "--name", "box", "--cpu-quota", "20000", "--pids-limit", "8", *burner)
+    path = theirs.inspect("box")["Cmanager"]["Cgroup"]
+    assert path.startswith("/cmanager-valve-")
+    wait_until(lambda: used(theirs)["usage"]["cpu_throttled_periods"] > 1, "it has to wait")
+    theirs.ok("update", "--cpu-quota", "60000", "--pids-limit", "9", "box")
+    assert (limit(path, "pids", "pids.max"), theirs.inspect("box")["HostConfig"]["CpuQuota"]) == ("9", 60000)
+    done = theirs("update", "--blkio-weight", "300", "box")
+    assert (done.returncode, "limiter valve cannot honour --blkio-weight" in done.stderr) == (1, True)
+    theirs.ok("pause", "box")
+    first, second = used(theirs), used(theirs)
+    assert (first["state"], second["cpu_percent"], second["usage"]["pids_limit"]) == ("paused", 0, 9)
+    assert first["usage"]["cpu_seconds"] == second["usage"]["cpu_seconds"]
+    theirs.ok("unpause", "box")
+    theirs.ok("kill", "box")
+    assert theirs.ok("wait", "box") == "137"
+    assert theirs.inspect("box")["Cmanager"]["Usage"]["CpuSeconds"] >= second["usage"]["cpu_seconds"]
+    theirs.ok("rm", "box")
+    assert not any(os.path.exists(hierarchy.path(path)) for hierarchy in cgroups.hierarchies())
+
+
+def used(cli: InstalledCli) -> dict[str, Any]:
+    """What the container called box uses."""
+    (item,) = json.loads(cli.ok("stats", "--no-stream", "--output", "json", "box"))["items"]
+    found: dict[str, Any] = item
+    return found
 
 
 @pytest.mark.parametrize(("seam", "name"), [row for row in ALL if row[0] == "image"])

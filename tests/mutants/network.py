@@ -11,8 +11,10 @@ from typing import Any
 from attrs import evolve
 
 from cmanager.errors import CmanagerError, NotFoundError
-from cmanager.model import Attachment, Endpoint, PortMapping
-from cmanager.testing import AssignSuite, NetworkSuite, PublishSuite, Suite
+from cmanager.linux.rtnetlink import Rtnetlink
+from cmanager.model import Attachment, Endpoint, PortMapping, Rate
+from cmanager.testing import AssignSuite, NetworkSuite, PublishSuite, ShapeSuite, Suite
+from cmanager_bridge.bridge import delete
 from cmanager_bridge.network import BridgeNetwork
 from cmanager_hostnet.networks import NoNetwork
 
@@ -127,6 +129,59 @@ class PortsAreAlwaysFree(BridgeNetwork):
             super().check_ports(ports, now=now)
 
 
+class BoundsOneWay(BridgeNetwork):
+    def shape(self, id: str, rate: Rate) -> None:
+        super().shape(id, evolve(rate, send=0))
+
+
+class BoundsTheOtherWay(BridgeNetwork):
+    def shape(self, id: str, rate: Rate) -> None:
+        super().shape(id, Rate(rate.send, rate.receive))
+
+
+class BoundsOnce(BridgeNetwork):
+    bounded = False
+
+    def shape(self, id: str, rate: Rate) -> None:
+        if not self.bounded:
+            super().shape(id, rate)
+        self.bounded = True
+
+
+class LiftsNothing(BridgeNetwork):
+    def shape(self, id: str, rate: Rate) -> None:
+        if rate != Rate():
+            super().shape(id, rate)
+
+
+class TakesBitsForBytes(BridgeNetwork):
+    def shape(self, id: str, rate: Rate) -> None:
+        super().shape(id, Rate(rate.receive // 8, rate.send // 8))
+
+
+class BoundsEveryone(BridgeNetwork):
+    def shape(self, id: str, rate: Rate) -> None:
+        for each in self.owned() | {id}:
+            super().shape(each, rate)
+
+
+class LeavesTheHelper(BridgeNetwork):
+    def _unplug(self, id: str) -> None:
+        with Rtnetlink() as here:
+            delete(here, f"cm{id[:13]}")
+
+
+class BoundsWhatIsNotThere(BridgeNetwork):
+    def shape(self, id: str, rate: Rate) -> None:
+        with suppress(NotFoundError):
+            super().shape(id, rate)
+
+
+class TakesAnyRate(BridgeNetwork):
+    def check_rate(self, rate: Rate) -> None:
+        super().check_rate(Rate())
+
+
 def _mutant(does: str, kind: type, suite: type[Suite] = NetworkSuite, *, everyday: bool = False) -> Mutant:
     of = "cmanager_hostnet:none" if issubclass(kind, NoNetwork) else "cmanager_bridge:bridge"
     return Mutant(does, suite, of, becoming(kind), everyday=everyday)
@@ -151,4 +206,13 @@ MUTANTS: list[Any] = [
     _mutant("publishes on every address", IgnoresTheBindAddress, PublishSuite),
     _mutant("publishes nothing", PublishesNothing, PublishSuite),
     _mutant("says of each port that it is free", PortsAreAlwaysFree, PublishSuite),
+    _mutant("bounds what is received alone", BoundsOneWay, ShapeSuite),
+    _mutant("takes one way for the other", BoundsTheOtherWay, ShapeSuite),
+    _mutant("bounds the first time alone", BoundsOnce, ShapeSuite),
+    _mutant("lifts no bound", LiftsNothing, ShapeSuite),
+    _mutant("takes bits for bytes", TakesBitsForBytes, ShapeSuite),
+    _mutant("bounds every container", BoundsEveryone, ShapeSuite),
+    _mutant("forgets at detach what bounds", LeavesTheHelper, ShapeSuite),
+    _mutant("bounds what is not attached", BoundsWhatIsNotThere, ShapeSuite),
+    _mutant("takes any rate", TakesAnyRate, ShapeSuite),
 ]

@@ -17,7 +17,7 @@ from cmanager_cgroup.limiter import CgroupLimiter
 
 from ..e2e.conftest import registry
 from ..seams.test_runtime import busybox
-from . import image, limiter, network, runtime, storage
+from . import accounting, cover, image, limiter, network, runtime, storage
 from .mutant import Mutant, run
 from .table import ROW
 
@@ -30,6 +30,8 @@ MUTANTS: list[Mutant] = [
     *storage.MUTANTS,
     *network.MUTANTS,
     *limiter.MUTANTS,
+    *accounting.MUTANTS,
+    *cover.MUTANTS,
     *runtime.MUTANTS,
 ]
 #: One of each suite and provider, to be tried without its fault.
@@ -38,7 +40,7 @@ LEAST_SHARE = 0.9
 
 
 def named(mutant: Mutant) -> str:
-    return f"{mutant.seam} {mutant.does}"
+    return f"{mutant.suite.__name__.removesuffix('Suite').lower()} {mutant.does}"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,9 @@ def place(tmp_path: Path, busybox: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     for hierarchy in cgroups.hierarchies():
         with suppress(FileNotFoundError):
             os.rmdir(hierarchy.path(limiter.PARENT))
+        for left in Path(hierarchy.mountpoint).glob("cmanager-cover-*"):
+            for below, _, _ in os.walk(left, topdown=False):
+                os.rmdir(below)
     shutil.rmtree(tmp_path / "tmp", ignore_errors=True)
 
 
@@ -70,7 +75,7 @@ def test_a_mutant_is_tried(mutant: Mutant, place: Path, caught: list[bool], reco
     verdict = run(mutant, place, place / "log")
     caught.append(bool(verdict.caught_by))
     how = f"caught by {verdict.caught_by}: {verdict.because:.100}" if verdict.caught_by else "MISSED: all passed"
-    record_property(ROW, f"{mutant.seam:8} {mutant.does:45} {how} ({time.monotonic() - began:.1f} s)")
+    record_property(ROW, f"{named(mutant):55} {how} ({time.monotonic() - began:.1f} s)")
 
 
 @pytest.mark.slow
