@@ -1,4 +1,4 @@
-"""`cmanager.Engine` in somebody's program: threads, descriptors and limits of its own, and no process but the starter."""
+"""`cmanager.Engine` in a program: threads, descriptors and limits of its own, and no child but the starter."""
 
 from __future__ import annotations
 
