@@ -27,7 +27,7 @@ def wait(engine: Engine, word: str) -> int:
             if not status.active and status.exit_code is not None:
                 return status.exit_code
             if status.supervisor and status.supervisor.alive():
-                status.supervisor.wait_gone(10**6)
+                status.supervisor.wait_gone(10**6, fd)
             else:
                 time.sleep(0.1)  # not started yet, or being settled by another command: nothing to wait on
     finally:

@@ -110,8 +110,11 @@ class Process:
         except OSError as error:
             raise HostError.of(f"send signal {number} to", id[:12], error) from None
 
-    def wait_gone(self, seconds: float) -> bool:
-        """Wait until it has ended, at most so long; True when it has."""
+    def wait_gone(self, seconds: float, or_readable: int = -1) -> bool:
+        """Wait until it has ended, at most so long; True when it has.
+
+        or_readable: a descriptor that ends the wait as well, with False.
+        """
         import select
 
         try:
@@ -123,10 +126,12 @@ class Process:
                 return True
             poller = select.poll()
             poller.register(fd, select.POLLIN)
+            if or_readable >= 0:
+                poller.register(or_readable, select.POLLIN)
             deadline = time.monotonic() + seconds
             while (left := deadline - time.monotonic()) > 0:
-                if poller.poll(min(left * 1000, 10**8)):
-                    return True
+                if ready := poller.poll(min(left * 1000, 10**8)):
+                    return fd in dict(ready)
             return False
         finally:
             os.close(fd)

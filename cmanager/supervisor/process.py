@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -214,7 +215,7 @@ class _Supervisor:
             if again:
                 self._book.record(error="; ".join(unwind(life.steps))[:1000])
             else:
-                self._end(code, life.steps)
+                self._end(code, life.steps, lambda: life.streams.finish(code, usage))
         life.streams.finish(code, usage)
         _reap(self._output.children)
         return self._next_life(pause) if again else None
@@ -270,14 +271,22 @@ class _Supervisor:
             poller.poll(left * 1000)
             _drain(self._wake)
 
-    def _end(self, code: int, begun: list[Step]) -> None:
-        """Undo everything, tell whoever waits. The caller holds the lock."""
+    def _end(self, code: int, begun: list[Step], told: Callable[[], None] = lambda: None) -> None:
+        """Undo everything, and tell whoever waits as soon as nothing that they could want is left.
+
+        told: tells the clients. The caller holds the lock until all is undone.
+        """
         self._output.close()
-        left = unwind([*start_steps(self._plugins, self._launch.paths, self._book.container), *begun])
+        steps = start_steps(self._plugins, self._launch.paths, self._book.container)
+        left = unwind([*(step for step in steps if not step.late), *begun])
         self._output.end()
-        if self._book.container.request.remove:
+        removed = self._book.container.request.remove
+        if removed:
             departure.remove(self._book, self._plugins, left)
-        else:
+        departure.tell_waiters(self._launch.paths.waiters(self._id), code)
+        told()
+        left += unwind(step for step in steps if step.late)
+        if not removed:
             self._book.record(
                 supervisor=None,
                 attachment=None,
@@ -288,7 +297,6 @@ class _Supervisor:
                 warnings=self._warnings(),
                 dropped=self._output.dropped,
             )
-        departure.tell_waiters(self._launch.paths.waiters(self._id), code)
 
     def _warnings(self) -> tuple[str, ...]:
         """Those of the record, what listeners failed at so far, and what of the output was lost."""

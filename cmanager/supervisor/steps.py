@@ -33,7 +33,8 @@ class Step:
     """One step.
 
     name: also the name of the value it returns; text: what it does, one line; takes: names of earlier values, passed
-    as keywords; do: returns the value; undo: idempotent, None where there is nothing to undo.
+    as keywords; do: returns the value; undo: idempotent, None where there is nothing to undo; late: whether it may be
+    undone when the container has ended for everybody, as nobody can be waiting for what it gives back.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Step:
     do: Callable[..., Any]
     undo: Callable[[], None] | None = None
     takes: tuple[str, ...] = ()
+    late: bool = False
 
 
 def ignore(name: str, phase: str, seconds: float) -> None:
@@ -134,6 +136,8 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
         steps.append(Step("link", f"share the network of {request.network}", do=Attachment))
     else:
         path = ""
+        # The kernel takes its time to give a link back; of all there is to it, ports and addresses may be wanted anew.
+        unwanted = not (request.ports or request.address or request.mac)
         if provider.isolated:
             path = paths.netns(id)
             steps.append(
@@ -142,6 +146,7 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
                     "pin a new network namespace",
                     do=lambda: netns.pin(path, userns),
                     undo=lambda: netns.unpin(path),
+                    late=unwanted,
                 )
             )
         aliases = (container.name, *request.aliases)
@@ -153,6 +158,7 @@ def start_steps(plugins: Plugins, paths: Paths, container: Container) -> list[St
                 f"attach it to network {name}{published}",
                 do=lambda: provider.attach(id, path, endpoint),
                 undo=lambda: provider.detach(id, path),
+                late=unwanted,
             )
         )
         if request.rate != Rate():
