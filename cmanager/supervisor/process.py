@@ -200,7 +200,7 @@ class _Supervisor:
             if not again:
                 self._output.close()
             self._book.record(
-                durable=again or not self._book.container.request.remove,
+                durable=True,
                 state="stopped",
                 init=None,
                 finished_at=time.time(),
