@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from ..errors import HostError
+from ..linux import cgroups
 from ..linux.process import Process, boot_id
 from ..model.container import Container
 from ..supervisor import attachments, etc, launch, steps
@@ -82,7 +83,8 @@ class Starting:
             ),
         ]
         try:
-            steps.run(table, self._observe)
+            with cgroups.hastened():
+                steps.run(table, self._observe)
         except BaseException as error:
             code = getattr(error, "exit_code", None)
             state: Literal["created", "stopped"] = "stopped" if container.status.started_at else "created"

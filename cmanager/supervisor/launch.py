@@ -15,7 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import CmanagerError, CommandError, HostError
-from ..linux import cgroups, seal
+from ..linux import seal
 from ..linux.mounts import Mount
 from ..linux.process import Process, single_threaded
 from ..model.container import Container
@@ -76,9 +76,8 @@ def start(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        middle = 0
         if seal.sealed() and single_threaded():
-            middle = fork(launch, plugins, theirs, client, lock)
+            fork(launch, plugins, theirs, client, lock)
         else:
             from . import starter
 
@@ -89,13 +88,8 @@ def start(
         theirs.close()
         if client:
             client.close()
-    try:
+    with ours:
         report = _report(ours, observe)
-    finally:
-        ours.close()
-        if middle:
-            with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is waited for
-                os.waitpid(middle, 0)
     if report is None:
         raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
     if report.get("error"):
@@ -119,26 +113,21 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
 
 def fork(
     launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
-) -> int:
-    """Fork the supervisor; returns the pid of a child that is about to end, which the caller waits for.
-
-    Only a sealed process with one thread may do this. The descriptors stay the caller's.
-    """
+) -> None:
+    """Fork the supervisor. Only a sealed process with one thread may do this; the descriptors stay the caller's."""
     # Before the fork: whoever starts more than one loads them once.
     from . import execution, process
 
     # Twice, so that the caller gets no child it does not know of.
     middle = os.fork()
     if middle:
-        return middle
+        with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is waited for
+            os.waitpid(middle, 0)
+        return
     try:
         if os.fork() == 0:
             if isinstance(launch, Launch):
                 process.supervise(launch, plugins, report, client, lock)
             execution.supervise(launch, plugins, report, client)
-        for fd in (report.detach(), client.detach() if client else -1, lock):
-            if fd >= 0:
-                os.close(fd)
-        cgroups.hasten(launch.container.status.cgroup)
     finally:
         os._exit(0)
