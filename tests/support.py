@@ -21,6 +21,8 @@ from cmanager.linux import cgroups
 CHECKOUT = Path(__file__).parent.parent
 #: The command under test: the checkout's, or an installed one that `.ci/run` names.
 COMMAND = os.environ.get("CMANAGER_TEST_COMMAND", "").split() or [sys.executable, "-m", "cmanager"]
+#: How much longer things may take here: in the emulated machine of tests/vm everything is slow.
+PATIENCE = 10 if "TCG" in Path("/proc/cpuinfo").read_text(encoding="ascii") else 1
 _TIMEOUT = 120
 #: Read when the tests are loaded, before the session leaves it for a namespace of its own.
 _MACHINE = os.readlink("/proc/self/ns/mnt")
@@ -104,9 +106,30 @@ class Cli:
         done = subprocess.run(
             [*self.command, *arguments], input=data, capture_output=True, timeout=timeout, env=environment, **extra
         )
+        self.settle()
         return subprocess.CompletedProcess(
             done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
         )
+
+    def settle(self, seconds: float = 1) -> None:
+        """Wait until what has ended has given back its link as well, for which no command waits
+        (docs/decisions/late-undo.md): most tests look at the machine."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        while any(map(self._leaves, self._pinned())) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def _pinned(self) -> list[str]:
+        with suppress(FileNotFoundError):
+            return os.listdir(self.run_root / "netns")
+        return []
+
+    def _leaves(self, id: str) -> bool:
+        for home in (self.root / "containers" / id, self.run_root / "containers" / id):
+            with suppress(FileNotFoundError, ValueError):
+                status = json.loads((home / "status.json").read_bytes())
+                supervisor = status["supervisor"] or {"pid": 0}
+                return status["state"] == "stopped" and os.path.exists(f"/proc/{supervisor['pid']}/cmdline")
+        return True
 
     def ok(self, *arguments: str, **extra: Any) -> str:
         """The same for a command that must succeed; returns its stdout without the last newline."""
@@ -150,10 +173,6 @@ class Cli:
     def names(self) -> list[str]:
         """All containers by name."""
         return self.ok("ps", "-a", "--format", "{{.Names}}").split()
-
-
-#: How much longer things may take here: in the emulated machine of tests/vm everything is slow.
-PATIENCE = 10 if "TCG" in Path("/proc/cpuinfo").read_text(encoding="ascii") else 1
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
