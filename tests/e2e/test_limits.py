@@ -39,6 +39,7 @@ def test_a_greedy_process_is_killed_and_that_is_told(cli: Cli) -> None:
     assert cli.inspect("modest")["State"]["OOMKilled"] is False
 
 
+@pytest.mark.slow
 def test_without_swap_of_its_own_what_it_shares_counts_too(cli: Cli) -> None:
     options = ("-m", "200m", "--memory-swap", "200m", "--shm-size", "400m")
     script = "head -c {}m /dev/zero > /dev/shm/file"

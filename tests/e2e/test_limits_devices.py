@@ -24,8 +24,8 @@ def test_outside_of_the_list_nothing_is_opened_and_inside_all_works(cli: Cli) ->
     ("rule", "can"),
     [
         ("c 1:11 r", ["read"]),
-        ("c 1:* rw", ["read", "written"]),
-        ("c *:* r", ["read"]),
+        pytest.param("c 1:* rw", ["read", "written"], marks=pytest.mark.slow),
+        pytest.param("c *:* r", ["read"], marks=pytest.mark.slow),
         ("a *:* rwm", ["read", "written"]),
     ],
 )

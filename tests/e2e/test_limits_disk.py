@@ -44,7 +44,8 @@ def test_bytes_a_second_are_what_was_asked_for(cli: Cli, node: str, way: str) ->
     assert 9 <= speed(cli, node, *limit, way=way, kilobytes=1024, count=10) <= 11
 
 
-@pytest.mark.parametrize("way", ["read", pytest.param("write", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["read", "write"])
 def test_operations_a_second_are_what_was_asked_for(cli: Cli, node: str, way: str) -> None:
     limit = (f"--device-{way}-iops", f"{node}:100")
     assert 90 <= speed(cli, node, *limit, way=way, kilobytes=4, count=100) <= 110

@@ -68,6 +68,7 @@ def test_it_is_frozen_limited_and_started_again_there(cli: Cli, top: str) -> Non
     cli.ok("rm", "-f", "moved")
 
 
+@pytest.mark.slow
 def test_gc_finds_it_when_nobody_else_knows_of_it(cli: Cli, top: str) -> None:
     identity = cli.ok("run", "-d", "--name", "lost", "--cgroup-parent", top, "busybox", "sleep", "1000")
     supervisor = cli.supervisor("lost")

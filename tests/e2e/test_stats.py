@@ -94,6 +94,7 @@ def test_processor_time_is_what_time_says_of_the_same_work(cli: Cli) -> None:
     assert usage["CpuUserSeconds"] + usage["CpuSystemSeconds"] == pytest.approx(usage["CpuSeconds"], rel=0.02, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 def test_half_a_processor_is_half_and_the_waiting_is_counted(cli: Cli) -> None:
     cli.ok("run", "-d", "--name", "half", "--cpus", "0.5", "busybox", "sh", "-c", _BURNER)
