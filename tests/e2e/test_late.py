@@ -22,9 +22,8 @@ def slow(cli: Cli, tmp_path: Path) -> Iterator[None]:
     nft = subprocess.run(["sh", "-c", "command -v nft"], capture_output=True, text=True, check=True).stdout.strip()
     place = tmp_path / "bin"
     place.mkdir()
-    script = (
-        f'#!/bin/sh\ninput=$(cat)\ncase "$input" in *"delete table"*) sleep 0.5;; esac\necho "$input" | exec {nft} "$@"\n'
-    )
+    slow = 'case "$input" in *"delete table"*) sleep 0.5;; esac'
+    script = f'#!/bin/sh\ninput=$(cat)\n{slow}\necho "$input" | exec {nft} "$@"\n'
     (place / "nft").write_text(script)
     (place / "nft").chmod(0o755)
     path = os.environ["PATH"]
