@@ -1,0 +1,83 @@
+"""`stats --no-stream`: wall clock, and the processor time of everybody who works for it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable
+from functools import partial
+
+from cmanager import Engine
+
+from ..commands import Command, run, seconds
+from ..leaks import below
+from ..measuring import Act, Contestant, Rounds
+from ..peers import NONE
+from ..peers.docker import Docker
+from ..results import Row
+from . import Bench, Job
+
+#: Containers of ours and of docker's.
+_OURS, _DOCKERS = 100, 30
+
+
+def _stats(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    ours, count = bench.ours, min(_OURS, bench.most)
+    names = [f"bench-{number}" for number in range(count)]
+    bench.stack.callback(ours.remove, names)
+    for name in names:
+        run(ours.start(NONE, name))
+    engine = Engine(ours.root, ours.run_root, ours.config)
+    looks: dict[str, Act] = {
+        f"cmanager stats of {count}": partial(_cost, ours.other("stats", "--no-stream"), lambda: 0.0),
+        "one look of it, without a start": partial(_look, engine),
+    }
+    docker = bench.peers.named("docker")
+    if isinstance(docker, Docker):
+        theirs = names[:_DOCKERS]
+        bench.stack.callback(docker.remove, theirs)
+        for name in theirs:
+            run(docker.start(NONE, name))
+        command = Command((*docker.base, "stats", "--no-stream"), says=None)
+        looks[f"docker stats of {len(theirs)}"] = partial(_cost, command, partial(_daemons, bench))
+    return bench.measure([Contestant(name, act, list(looks)[-1]) for name, act in looks.items()]), ()
+
+
+def _cost(command: Command, others: Callable[[], float]) -> dict[str, float]:
+    """What a command takes; others: processor time of those who work for it without being its children."""
+    before, own = others(), _children()
+    took = seconds(command)
+    return _figures(took, _children() - own + others() - before)
+
+
+def _look(engine: Engine) -> dict[str, float]:
+    """What a command that goes on takes each time: all records, and the kernel's files of each."""
+    began, own = time.perf_counter(), time.process_time()
+    for container in engine.list():
+        engine.usage(container)
+    return _figures(time.perf_counter() - began, time.process_time() - own)
+
+
+def _figures(wall: float, processor: float) -> dict[str, float]:
+    return {", wall clock": wall * 1000, ", processor": processor * 1000}
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _daemons(bench: Bench) -> float:
+    """Seconds of processor that dockerd, containerd and its shims have used so far."""
+    total, ticks = 0.0, os.sysconf("SC_CLK_TCK")
+    for pid, process in below(bench.place.above).items():
+        program = os.path.basename(process.command.partition(" ")[0])
+        if program == "dockerd" or program.startswith("containerd"):
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                fields = file.read().rpartition(") ")[2].split()
+            total += (int(fields[11]) + int(fields[12])) / ticks
+    return total
+
+
+JOBS = (Job("stats", "stats --no-stream", "ms", _stats, Rounds(5)),)
