@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -45,7 +46,11 @@ def main(arguments: Sequence[str]) -> int:
     if wrong:
         return _fail(f"no job {wrong[0]!r}, known are {', '.join(known)}")
     chosen = [known[job] for job in dict.fromkeys(given.jobs or known)]
-    command = tuple(shlex.split(given.cmanager))
+    program, *words = shlex.split(given.cmanager) or [""]
+    found = shutil.which(program)
+    if found is None:
+        return _fail(f"no command {program!r}, name one with --cmanager")
+    command = (os.path.abspath(found), *words)
 
     def work(place: Place) -> int:
         try:

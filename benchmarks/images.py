@@ -156,9 +156,9 @@ def _digest(path: Path) -> str:
 
 
 def _fill(path: Path) -> None:
-    """Sizes as a distribution has them, many small and a few large; three bytes in four are text, the rest noise."""
+    """Sizes as a distribution has them, many small and a few large; nine bytes in ten are text, the rest noise."""
     dice = random.Random(1)
-    words = [bytes(dice.choices(b"etaoinshrdlu", k=dice.randint(2, 10))) for _ in range(5000)]
+    words = [bytes(dice.choices(b"etaoinshrdlu", k=dice.randint(2, 10))) for _ in range(500)]
     text, noise = b" ".join(dice.choices(words, k=1_000_000)), dice.randbytes(4_000_000)
     weights = [dice.lognormvariate(0, 2) for _ in range(_FILES)]
     unit = _SIZE / sum(weights)
@@ -171,6 +171,6 @@ def _fill(path: Path) -> None:
             size = int(weight * unit)
             entry = tarfile.TarInfo(f"usr/{number // 100}/{number}")
             entry.size, entry.mode = size, 0o644
-            source = noise if dice.random() < 0.25 else text
+            source = noise if dice.random() < 0.1 else text
             at = dice.randrange(len(source))
             tar.addfile(entry, io.BytesIO((source[at:] + source * (size // len(source) + 1))[:size]))

@@ -72,6 +72,17 @@ def below(above: int) -> dict[int, Running]:
     return {pid: found for pid, found in everything.items() if pid != above and found.state != "Z" and is_inside(pid)}
 
 
+def daemons(above: int) -> dict[str, set[int]]:
+    """Pids below a process that serve all containers of docker or of cmanager, for a caller who has none running."""
+    found: dict[str, set[int]] = {}
+    for pid, process in below(above).items():
+        program = os.path.basename(process.command.partition(" ")[0])
+        if pid != os.getpid():
+            whose = "docker" if program == "dockerd" or program.startswith("containerd") else "cmanager"
+            found.setdefault(whose, set()).add(pid)
+    return found
+
+
 def _process(pid: str) -> Running | None:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:

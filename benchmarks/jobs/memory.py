@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from ..commands import Refused, run
-from ..leaks import below
+from ..leaks import below, daemons
 from ..measuring import Contestant, Rounds
 from ..peers import BRIDGE, NONE, Keeper
 from ..results import Row
@@ -20,7 +20,7 @@ _COUNT, _SETTLED = 20, 3.0
 
 def _memory(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """What is there after a start and was not before, but for what is inside; what was there before in rows apart."""
-    daemons = _daemons(bench)
+    servers = daemons(bench.place.above)
     contestants = []
     for keeper in [peer for peer in bench.variants() if isinstance(peer, Keeper)]:
         names = [f"bench-{number}" for number in range(_COUNT)]
@@ -31,19 +31,9 @@ def _memory(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
         time.sleep(_SETTLED)
         new = {pid for pid in set(below(bench.place.above)) - before if _is_outside(pid)}
         contestants.append(Contestant(keeper.name, partial(_kilobytes, new, _COUNT)))
-    contestants += [Contestant(name, partial(_kilobytes, pids, 1)) for name, pids in daemons.items()]
+    for whose, pids in servers.items():
+        contestants.append(Contestant(f"daemons of {whose}, once for all", partial(_kilobytes, pids, 1)))
     return bench.measure(contestants), (f"proportional set size of all its processes, a mean of {_COUNT} containers",)
-
-
-def _daemons(bench: Bench) -> dict[str, set[int]]:
-    """By whose they are: those that serve all containers and run before there is one."""
-    found: dict[str, set[int]] = {}
-    for pid, process in below(bench.place.above).items():
-        program = os.path.basename(process.command.partition(" ")[0])
-        if pid != os.getpid():
-            whose = "docker" if program in ("dockerd", "containerd") else "cmanager"
-            found.setdefault(f"daemons of {whose}, once for all", set()).add(pid)
-    return found
 
 
 def _is_outside(pid: int) -> bool:

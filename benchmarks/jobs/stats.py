@@ -11,7 +11,7 @@ from functools import partial
 from cmanager import Engine
 
 from ..commands import Command, run, seconds
-from ..leaks import below
+from ..leaks import daemons
 from ..measuring import Act, Contestant, Rounds
 from ..peers import NONE
 from ..peers.docker import Docker
@@ -71,12 +71,10 @@ def _children() -> float:
 def _daemons(bench: Bench) -> float:
     """Seconds of processor that dockerd, containerd and its shims have used so far."""
     total, ticks = 0.0, os.sysconf("SC_CLK_TCK")
-    for pid, process in below(bench.place.above).items():
-        program = os.path.basename(process.command.partition(" ")[0])
-        if program == "dockerd" or program.startswith("containerd"):
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                fields = file.read().rpartition(") ")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / ticks
+    for pid in daemons(bench.place.above).get("docker", ()):
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(") ")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / ticks
     return total
 
 

@@ -90,13 +90,14 @@ class Peers:
         return {peer.name: peer.stamp() for peer in self.there}
 
     def versions(self) -> dict[str, str]:
-        return {peer.name: peer.version() for peer in self.there}
+        """By name; the variants of cmanager are one program."""
+        return {peer.name: peer.version() for peer in self.there if not peer.name.startswith("cmanager ")}
 
 
 def open_all(place: Place, command: Sequence[str], stack: ExitStack) -> Peers:
     """Everybody, ready to run containers until the stack is unwound; each has shown that its containers are right.
 
-    command: cmanager. Raises Refused where cmanager itself is not there, or somebody does other work.
+    command: cmanager. Whoever is not installed or does other work is left out; Refused is raised for cmanager itself.
     """
     from .docker import Docker
     from .lxc import Lxc
@@ -104,7 +105,9 @@ def open_all(place: Place, command: Sequence[str], stack: ExitStack) -> Peers:
     from .podman import Podman
     from .runc import Runc
 
-    there: list[Peer] = list(stack.enter_context(Cmanager.open(place, command)))
+    there: list[Peer] = [*stack.enter_context(Cmanager.open(place, command))]
+    for ours in there:
+        check(ours)
     left_out: dict[str, str] = {}
     others: dict[str, Callable[[Place], AbstractContextManager[Peer]]] = {
         "docker": Docker.open,
@@ -114,11 +117,11 @@ def open_all(place: Place, command: Sequence[str], stack: ExitStack) -> Peers:
     }
     for name, opened in others.items():
         try:
-            there.append(stack.enter_context(opened(place)))
-        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            peer = stack.enter_context(opened(place))
+            check(peer)
+            there.append(peer)
+        except (FileNotFoundError, subprocess.CalledProcessError, Refused) as error:
             left_out[name] = str(error)
-    for peer in there:
-        check(peer)
     return Peers(tuple(there), left_out)
 
 

@@ -44,9 +44,11 @@ class Lxc:
         directory = place.disk / "lxc"
         (directory / "rootfs").mkdir(parents=True)
         quiet("tar", "-xf", str(images.busybox(place)), "-C", str(directory / "rootfs"))
+        names = place.memory / "lxc"
+        names.mkdir()
         config = directory / "config"
         config.write_text(_CONFIG.format(root=directory / "rootfs"))
-        yield cls(program, f"{place.memory}/lxc", str(config), itertools.count())
+        yield cls(program, str(names), str(config), itertools.count())
 
     def version(self) -> str:
         return said(self.program, "--version")
@@ -56,5 +58,5 @@ class Lxc:
 
     def run(self, network: str, words: Sequence[str], says: str = "") -> Command:
         name = f"bench-{os.getpid()}-{next(self.numbers)}"
-        options = ("--name", name, "--lxcpath", self.directory, "--rcfile", self.config, "--quiet")
+        options = ("--name", name, "--lxcpath", self.directory, "--rcfile", self.config)
         return Command((self.program, *options, "--", *words), says=says)
