@@ -78,11 +78,11 @@ def _measure(place: Place, chosen: Sequence[jobs.Job], command: Sequence[str], r
 
 
 def _publish(report: Report, given: argparse.Namespace) -> int:
-    table.show(report)
     if given.json:
         given.json.write_text(results.to_json(report))
     if given.svg:
         given.svg.write_text(draw(report))
+    table.show(report)
     return 1 if report.refused else 0
 
 

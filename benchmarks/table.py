@@ -23,18 +23,19 @@ def show(report: Report) -> None:
     for name, why in report.left_out.items():
         console.print(Text(f"{name}: left out: {why}"))
     for result in report.results:
-        console.print()
+        title = f"\n{result.job}: {result.about}, {result.unit}, {result.better} is better"
+        console.print(Text(title, style="bold"))
         console.print(_job(result))
         for note in result.notes:
             console.print(Text(note, style="dim"))
     for job, why in report.refused.items():
         console.print(Text(f"\n{job}: refused: {why}", style="red"))
-    console.print()
+    console.print(Text("\ngoals", style="bold"))
     console.print(_goals(verdicts(report)))
 
 
 def _job(result: Result) -> Table:
-    table = _table(f"{result.job}: {result.about}, {result.unit}, {result.better} is better")
+    table = _table()
     for title in ("median", "middle half", "min", "max", "rounds", "ratio"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in result.rows:
@@ -53,7 +54,7 @@ def _job(result: Result) -> Table:
 
 
 def _goals(found: tuple[Verdict, ...]) -> Table:
-    table = _table("goals")
+    table = _table()
     for title in ("goal", "measured", ""):
         table.add_column(title, justify="right", no_wrap=True)
     for verdict in found:
@@ -62,8 +63,8 @@ def _goals(found: tuple[Verdict, ...]) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     return table
 
