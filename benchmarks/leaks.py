@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import asdict, frozen
 
@@ -80,6 +80,15 @@ def daemons(above: int) -> dict[str, set[int]]:
         if pid != os.getpid():
             whose = "docker" if program == "dockerd" or program.startswith("containerd") else "cmanager"
             found.setdefault(whose, set()).add(pid)
+    return found
+
+
+def trees(pids: Iterable[int]) -> set[int]:
+    """Those of them that still run, and all below those that do: a server and those that it forks for a command."""
+    found: set[int] = set()
+    for pid in pids:
+        if os.path.exists(f"/proc/{pid}/exe"):
+            found |= {pid, *below(pid)}
     return found
 
 

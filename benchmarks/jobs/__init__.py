@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Literal
@@ -15,6 +16,9 @@ from ..peers import Peer, Peers, check
 from ..peers.ours import Cmanager
 from ..place import Place
 from ..results import Result, Row
+
+#: Seconds in which servers make ready again what the last commands took from them.
+_SETTLED = 1.0
 
 
 @frozen
@@ -63,7 +67,9 @@ def perform(job: Job, place: Place, peers: Peers, rounds: int | None, most: int)
     assert isinstance(ours, Cmanager), "it is always there"
     for peer in peers.there:
         check(peer)  # what waits in pools, or runs on for a while, is there from here on
-    versions, before = peers.versions(), look(place.above)
+    versions = peers.versions()
+    time.sleep(_SETTLED)
+    before = look(place.above)
     chosen = evolve(job.rounds, count=rounds or job.rounds.count)
     with ExitStack() as stack:
         rows, notes = job.run(Bench(place, peers, ours, chosen, most, stack))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from ..commands import Refused, run
-from ..leaks import below, daemons
+from ..leaks import below, daemons, trees
 from ..measuring import Contestant, Rounds
 from ..peers import BRIDGE, NONE, Keeper
 from ..results import Row
@@ -21,6 +21,7 @@ _COUNT, _SETTLED = 20, 3.0
 def _memory(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """What is there after a start and was not before, but for what is inside; what was there before in rows apart."""
     servers = daemons(bench.place.above)
+    everybody = set().union(*servers.values())
     contestants = []
     for keeper in [peer for peer in bench.variants() if isinstance(peer, Keeper)]:
         names = [f"bench-{number}" for number in range(_COUNT)]
@@ -29,10 +30,11 @@ def _memory(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
         for name in names:
             run(keeper.start(BRIDGE if BRIDGE in keeper.networks else NONE, name))
         time.sleep(_SETTLED)
-        new = {pid for pid in set(below(bench.place.above)) - before if _is_outside(pid)}
+        new = set(below(bench.place.above)) - before - trees(everybody)
+        new = {pid for pid in new if _is_outside(pid)}
         contestants.append(Contestant(keeper.name, partial(_kilobytes, new, _COUNT)))
     for whose, pids in servers.items():
-        contestants.append(Contestant(f"daemons of {whose}, once for all", partial(_kilobytes, pids, 1)))
+        contestants.append(Contestant(f"daemons of {whose}, once for all", partial(_of_trees, pids)))
     return bench.measure(contestants), (f"proportional set size of all its processes, a mean of {_COUNT} containers",)
 
 
@@ -41,6 +43,10 @@ def _is_outside(pid: int) -> bool:
         return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
     except OSError:
         return False  # it has ended
+
+
+def _of_trees(pids: Iterable[int]) -> float:
+    return _kilobytes(trees(pids), 1)
 
 
 def _kilobytes(pids: Iterable[int], shared_by: int) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 from cmanager import Engine
 
 from ..commands import Command, run, seconds
-from ..leaks import daemons
+from ..leaks import daemons, trees
 from ..measuring import Act, Contestant, Rounds
 from ..peers import NONE
 from ..peers.docker import Docker
@@ -26,11 +27,14 @@ def _stats(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     ours, count = bench.ours, min(_OURS, bench.most)
     names = [f"bench-{number}" for number in range(count)]
     bench.stack.callback(ours.remove, names)
+    servers = daemons(bench.place.above).get("cmanager", set())
     for name in names:
         run(ours.start(NONE, name))
     engine = Engine(ours.root, ours.run_root, ours.config)
     looks: dict[str, Act] = {
-        f"cmanager stats of {count}": partial(_cost, ours.other("stats", "--no-stream"), lambda: 0.0),
+        f"cmanager stats of {count}": partial(
+            _cost, ours.other("stats", "--no-stream"), lambda: _processor(trees(servers))
+        ),
         "one look of it, without a start": partial(_look, engine),
     }
     docker = bench.peers.named("docker")
@@ -40,7 +44,7 @@ def _stats(bench: Bench) -> tuple[tuple[Row, ...], tuple[str, ...]]:
         for name in theirs:
             run(docker.start(NONE, name))
         command = Command((*docker.base, "stats", "--no-stream"), says=None)
-        looks[f"docker stats of {len(theirs)}"] = partial(_cost, command, partial(_daemons, bench))
+        looks[f"docker stats of {len(theirs)}"] = partial(_cost, command, lambda: _processor(_dockers(bench)))
     return bench.measure([Contestant(name, act, list(looks)[-1]) for name, act in looks.items()]), ()
 
 
@@ -68,14 +72,18 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _daemons(bench: Bench) -> float:
-    """Seconds of processor that dockerd, containerd and its shims have used so far."""
-    total, ticks = 0.0, os.sysconf("SC_CLK_TCK")
-    for pid in daemons(bench.place.above).get("docker", ()):
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read().rpartition(") ")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / ticks
-    return total
+def _dockers(bench: Bench) -> set[int]:
+    """dockerd, containerd and its shims."""
+    return daemons(bench.place.above).get("docker", set())
+
+
+def _processor(pids: Iterable[int]) -> float:
+    """Seconds of processor that these and those they have waited for have used so far (proc_pid_stat(5))."""
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            ticks += sum(map(int, file.read().rpartition(") ")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 JOBS = (Job("stats", "stats --no-stream", "ms", _stats, Rounds(5)),)

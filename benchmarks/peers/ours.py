@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -16,8 +18,12 @@ from attrs import evolve, frozen
 from .. import images
 from ..commands import Command, Refused, run, seconds
 from ..images import Image
+from ..leaks import daemons, trees
 from ..place import Place
 from . import BRIDGE, HOST, NONE, said
+
+#: Seconds in which a command server gets ready beside the first commands, or leaves.
+_READY = 3.0
 
 
 @frozen
@@ -46,10 +52,12 @@ class Cmanager:
         found = [warm, evolve(warm, name="cmanager cold", warm=False)]
         there = warm.providers()
         found += [warm.through(name, there[name]) for name in ("runc", "lxc") if name in there]
+        time.sleep(_READY)
         try:
             yield found
         finally:
             warm.clear()
+            _end(daemons(place.above).get("cmanager", set()))
 
     def through(self, runtime: str, networks: tuple[str, ...]) -> Cmanager:
         """The same with another runtime provider."""
@@ -132,6 +140,16 @@ class Cmanager:
         if not self.warm:
             variables["CMANAGER_WARM"] = "0"
         return Command((*self.command, *words), variables, says=says)
+
+
+def _end(servers: set[int]) -> None:
+    """Let them leave, for whoever runs no other container any more."""
+    for pid in servers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _READY
+    while trees(servers) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _sources() -> tuple[Path, ...]:
