@@ -14,7 +14,7 @@ from attrs import evolve
 
 from benchmarks import goals, jobs, picture, results, table
 from benchmarks.commands import Command, Refused, complaint, run, seconds, together
-from benchmarks.leaks import below, grown
+from benchmarks.leaks import below, grown, trees
 from benchmarks.measuring import Contestant, Rounds, interleave
 from benchmarks.results import Report, Result, Row
 
@@ -225,8 +225,10 @@ class TestLeaks:
                 time.sleep(0.01)
             assert found <= below(os.getpid()).keys()
             assert len(found) == 2
+            assert trees([pid]) == found
         finally:
             for each in found:
                 os.kill(each, 9)
             os.waitpid(pid, 0)
         assert pid not in below(os.getpid())
+        assert trees([pid]) == set()
