@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(place: Place, chosen: Sequence[jobs.Job], command: Sequence[str], rounds: int | None, most: int) -> Report:
     with ExitStack() as stack:
         peers = open_all(place, command, stack)
-        report = Report(_machine(), peers.versions(), left_out=peers.left_out)
+        machine = _machine() | {"command server": peers.ours.server()}
+        report = Report(machine, peers.versions(), left_out=peers.left_out)
         for job in chosen:
             print(f"benchmarks: {job.name}", file=sys.stderr, flush=True)
             try:

@@ -63,8 +63,6 @@ def every() -> dict[str, Job]:
 
 def perform(job: Job, place: Place, peers: Peers, rounds: int | None, most: int) -> Result:
     """Do it and see that nothing is left of it. Raises Refused."""
-    ours = peers.named("cmanager")
-    assert isinstance(ours, Cmanager), "it is always there"
     for peer in peers.there:
         check(peer)  # what waits in pools, or runs on for a while, is there from here on
     versions = peers.versions()
@@ -72,7 +70,7 @@ def perform(job: Job, place: Place, peers: Peers, rounds: int | None, most: int)
     before = look(place.above)
     chosen = evolve(job.rounds, count=rounds or job.rounds.count)
     with ExitStack() as stack:
-        rows, notes = job.run(Bench(place, peers, ours, chosen, most, stack))
+        rows, notes = job.run(Bench(place, peers, peers.ours, chosen, most, stack))
     now = peers.versions()
     if now != versions:
         raise Refused(f"versions changed meanwhile: {versions} became {now}")

@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -19,6 +19,9 @@ from ..images import Image
 from ..place import Place
 
 BRIDGE, NONE, HOST = "bridge", "none", "host"
+if TYPE_CHECKING:
+    from .ours import Cmanager
+
 #: What every container of a job runs: nothing, and nothing for long.
 TRUE, SLEEP = ("/bin/true",), ("/bin/sleep", "1000000")
 
@@ -85,6 +88,15 @@ class Peers:
 
     def named(self, name: str) -> Peer | None:
         return next((peer for peer in self.there if peer.name == name), None)
+
+    @property
+    def ours(self) -> Cmanager:
+        """The one that all others are held against."""
+        from .ours import Cmanager
+
+        found = self.named("cmanager")
+        assert isinstance(found, Cmanager), "it is always there"
+        return found
 
     def stamp(self) -> dict[str, object]:
         return {peer.name: peer.stamp() for peer in self.there}

@@ -73,6 +73,12 @@ class Cmanager:
         facts = json.loads(run(self._command("version", "-f", "json", says=None)))
         return f"{facts['Version']} ({self.stamp()}), Python {facts['Python']}"
 
+    def server(self) -> str:
+        """Whether commands are served by the command server: "used", or what `doctor` says is in the way."""
+        said = run(self._command("doctor", says=None)).splitlines()
+        line = " ".join(next((line for line in said if line.startswith("command server")), "not there").split())
+        return "used" if line.startswith("command server ok") else f"{line}: warm is cold here"
+
     def stamp(self) -> str:
         """A digest of its code."""
         digest = hashlib.sha256()
