@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import asdict, frozen
 
@@ -50,14 +50,14 @@ class Snapshot:
     settings: frozenset[str]
 
     @classmethod
-    def take(cls) -> Snapshot:
-        """The machine as it is now, seen from this process's namespaces."""
+    def take(cls, ours: re.Pattern[str] = _OURS) -> Snapshot:
+        """The machine as it is now, seen from this process's namespaces. ours: what the path of a cgroup must have."""
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = frozenset(line.partition(" ")[2].strip() for line in file)
         return cls(
             mounts=mounts,
             links=_lines("ip", "-o", "-br", "link"),
-            cgroups=_cgroups(),
+            cgroups=_cgroups(ours),
             namespaces=_lines("ip", "netns"),
             tables=_lines("nft", "list", "tables"),
             processes=_processes(),
@@ -140,7 +140,8 @@ class Cli:
     def start(self, *arguments: str, **extra: Any) -> subprocess.Popen[bytes]:
         """Run one command and leave it running; the caller ends it."""
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | extra
-        return subprocess.Popen([*self.command, *arguments], env=self.environment, **streams)
+        started = subprocess.Popen([*self.command, *arguments], env=self.environment, **streams)
+        return cast("subprocess.Popen[bytes]", started)
 
     def inspect(self, name: str) -> dict[str, Any]:
         """`inspect` of one container or image."""
@@ -211,13 +212,13 @@ def _read(path: str) -> str:
         return file.read().strip()
 
 
-def _cgroups() -> frozenset[str]:
-    found = set()
+def _cgroups(ours: re.Pattern[str]) -> frozenset[str]:
+    found: set[str] = set()
     for hierarchy in cgroups.hierarchies():
         for below, names, _ in os.walk(hierarchy.mountpoint):
             found.update(f"{below}/{name}" for name in names)
     # Other programs of the machine come and go too: ours have the manager's name or a container's id in their path.
-    return frozenset(path for path in found if _OURS.search(path))
+    return frozenset(path for path in found if ours.search(path))
 
 
 def _processes() -> frozenset[str]:
