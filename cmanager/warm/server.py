@@ -1,0 +1,174 @@
+"""The server: one process, one thread, that forks a worker for each command and holds nothing of anybody's.
+
+Kill it at any moment: workers go on, and the next command does without it and starts another one. It has the
+descriptors of no caller, only the connection by which a client is told that a signal has killed its worker.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from attrs import frozen
+
+from ..errors import HostError
+from ..linux import cgroups, files
+from .request import peer
+
+#: Exit code of a worker before it was told to go: whatever it found, the server should make room for another one.
+LEAVE = 96
+_TICK = 10.0  # seconds after which a look is taken whether it is still wanted
+_BACKLOG = 1024
+
+
+@frozen
+class Place:
+    """Where a server listens. directory: 0700; name: of its socket there; lock: held for as long as it listens."""
+
+    directory: str
+    name: str
+    lock: int
+
+    @property
+    def path(self) -> str:
+        """Of its socket."""
+        return f"{self.directory}/{self.name}"
+
+    def listen(self) -> socket.socket:
+        """Begin to listen, in place of a server that was killed. Raises OSError."""
+        os.chmod(self.directory, 0o700)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        fd = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            listener.bind(f"/proc/self/fd/{fd}/{self.name}")
+        finally:
+            os.close(fd)
+        os.chmod(self.path, 0o600)
+        listener.listen(_BACKLOG)
+        return listener
+
+
+class Server:
+    """Serves until it is idle, its socket is gone, it is not wanted any more or a worker finds that it should leave.
+
+    work: called in each worker with its connection; wanted: asked now and then; idle: seconds without a command.
+    """
+
+    def __init__(
+        self, place: Place, work: Callable[[socket.socket], NoReturn], wanted: Callable[[], bool], idle: float
+    ) -> None:
+        self._place, self._work, self._wanted, self._idle = place, work, wanted, idle
+        self._workers: dict[int, tuple[int, socket.socket]] = {}  # by pidfd: pid, connection
+        self._poller = select.poll()
+        self._last = time.monotonic()
+
+    def run(self) -> None:
+        """Serve; returns when it has left and the last worker has ended."""
+        self._listener: socket.socket | None = self._place.listen()
+        self._inode = os.stat(self._place.path).st_ino
+        self._poller.register(self._listener, select.POLLIN)
+        gc.collect()
+        # Pages stay shared as long as nobody writes to their reference counts.
+        gc.freeze()
+        while self._listener or self._workers:
+            ready = [fd for fd, _ in self._poller.poll(_TICK * 1000)]
+            for fd in ready:
+                if fd in self._workers:
+                    self._ended(fd)
+                elif self._listener:
+                    self._accept(self._listener)
+            if ready:
+                self._last = time.monotonic()
+            elif not self._needed():
+                self._leave()
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # it has left already
+        with connection:
+            pid, user = peer(connection)
+            if user != os.geteuid():
+                return
+            try:
+                follow(pid)
+                worker = os.fork()
+            except (OSError, HostError) as error:
+                _answer(connection, b"c" + str(error).encode())
+                return
+            if not worker:
+                self._work(connection)
+            handle = os.pidfd_open(worker)
+            self._workers[handle] = (worker, connection.dup())
+            self._poller.register(handle, select.POLLIN)
+
+    def _ended(self, handle: int) -> None:
+        pid, connection = self._workers.pop(handle)
+        self._poller.unregister(handle)
+        os.close(handle)
+        _, status = os.waitpid(pid, 0)
+        with connection:
+            if os.WIFSIGNALED(status):
+                _answer(connection, b"k%d" % os.WTERMSIG(status))
+            elif os.WEXITSTATUS(status) == LEAVE:
+                self._leave()
+                _answer(connection, b"smakes room for a new one")
+
+    def _needed(self) -> bool:
+        if not self._workers and time.monotonic() - self._last >= self._idle:
+            return False
+        try:
+            return os.stat(self._place.path).st_ino == self._inode and self._wanted()
+        except OSError:
+            return False
+
+    def _leave(self) -> None:
+        """Let another server take the place; whoever waits to be accepted goes on without."""
+        if self._listener is None:
+            return
+        self._poller.unregister(self._listener)
+        with suppress(OSError):
+            if os.stat(self._place.path).st_ino == self._inode:
+                os.unlink(self._place.path)
+        self._listener.close()
+        self._listener = None
+        os.close(self._place.lock)
+
+
+def follow(pid: int) -> None:
+    """Move this process into the cgroups of another, so that what it forks is born there (cgroups(7)).
+
+    Two reads where it is there already. Raises OSError, HostError.
+    """
+    theirs, own = _cgroups(pid), _cgroups(os.getpid())
+    if theirs == own:
+        return
+    mounted = {
+        frozenset(hierarchy.controllers): hierarchy for hierarchy in cgroups.hierarchies() if hierarchy.version == 1
+    }
+    unified = next((hierarchy for hierarchy in cgroups.hierarchies() if hierarchy.version == 2), None)
+    for controllers, path in theirs.items():
+        if own.get(controllers) != path:
+            hierarchy = mounted.get(frozenset(controllers.split(","))) if controllers else unified
+            if hierarchy is None:
+                raise HostError("follow into the cgroup", path, 2)
+            cgroups.join(hierarchy.path(path))
+
+
+def _cgroups(pid: int) -> dict[str, str]:
+    lines = files.read_small(f"/proc/{pid}/cgroup").splitlines()
+    return {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+
+
+def _answer(connection: socket.socket, packet: bytes) -> None:
+    with suppress(OSError):  # it has gone
+        connection.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -1,0 +1,124 @@
+"""The worker: a fork of the server that becomes its caller, waits for the word to go, and runs the command."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from attrs import frozen
+
+from ..linux import syscalls
+from .become import become
+from .caller import Standing, check_interpreter
+from .handing import Hands, Typed
+from .request import Refused, Request, receive
+from .server import LEAVE
+from .stamp import Stamp
+
+#: The ordinary `main()`; it gets what moves the streams of attached programs.
+Main = Callable[[Hands], None]
+
+
+@frozen
+class Work:
+    """What every worker of a server starts from: the standing, environment and code that the server was started with.
+
+    Calling it never returns.
+    """
+
+    main: Main
+    standing: Standing
+    environment: dict[bytes, bytes]
+    stamp: Stamp
+
+    def __call__(self, connection: socket.socket) -> NoReturn:
+        try:
+            self._do(connection)
+        finally:
+            os._exit(1)
+
+    def _do(self, connection: socket.socket) -> None:
+        _keep_only(connection.fileno())
+        os.setsid()
+        try:
+            request, connection = self._take(connection)
+        except Refused as refused:
+            if refused.leave:
+                os._exit(LEAVE)
+            connection.send(b"c" + str(refused).encode())
+            os._exit(0)
+        except (EOFError, OSError, ValueError):
+            os._exit(0)  # it has gone, or makes no sense
+        connection.send(b"g%d" % os.getpid())
+        if connection.recv(1) != b"g":
+            os._exit(0)  # it was tired of waiting, and runs the command itself
+        code = _run(self.main, request, connection)
+        # The command is over for whoever waits for its streams or locks before it is for the client.
+        _keep_only(connection.fileno())
+        with suppress(OSError):
+            connection.send(b"x%d" % code)
+        os._exit(0)
+
+    def _take(self, connection: socket.socket) -> tuple[Request, socket.socket]:
+        request = receive(connection)
+        if not self.stamp.holds():
+            raise Refused("what it has read has changed", leave=True)
+        caller = Standing.of(request.pid)
+        self.standing.check(caller)
+        check_interpreter(request, self.environment)
+        free = max(request.numbers) + 1
+        end = fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, free)
+        _die_with(fcntl.fcntl(request.lifeline, fcntl.F_DUPFD_CLOEXEC, free))
+        os.close(request.lifeline)
+        connection.close()
+        become(request, caller)
+        return request, socket.socket(fileno=end)
+
+
+def _keep_only(fd: int) -> None:
+    if fd:
+        syscalls.close_range(0, fd - 1)
+    syscalls.close_range(fd + 1)
+
+
+def _die_with(lifeline: int) -> None:
+    """Be killed when the other end of this pipe is closed, which a client has for as long as it lives (fcntl(2))."""
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    poller = select.poll()
+    poller.register(lifeline, 0)
+    if poller.poll(0):
+        raise EOFError  # it was closed before
+
+
+def _run(main: Main, request: Request, connection: socket.socket) -> int:
+    """Everything that an interpreter does of a program, to its exit code."""
+    sys.argv[:] = [request.name, *request.arguments]
+    if os.isatty(0):
+        sys.stdin = Typed(connection).text(*request.encoding.split())
+    try:
+        main(Hands(connection))
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return 120  # as Python does
+    return code
