@@ -119,8 +119,8 @@ def _set(mask: str) -> set[int]:
 def _streams(encoding: str, errors: str) -> None:
     """Python's, as it makes them: those that there are belong to other files."""
     now = bool(os.environ.get("PYTHONUNBUFFERED"))
-    out, err = open(1, "wb", closefd=False), open(2, "wb", closefd=False)
-    sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)
+    out, err = (open(fd, "wb", closefd=False) for fd in (1, 2))  # noqa: SIM115
+    sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
     lines = os.isatty(1)
     sys.stdout = io.TextIOWrapper(out, encoding, errors, "\n", line_buffering=lines, write_through=now)
     sys.stderr = io.TextIOWrapper(err, encoding, "backslashreplace", "\n", line_buffering=True, write_through=now)

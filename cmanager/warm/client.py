@@ -1,9 +1,9 @@
 """The command that is typed: has a worker of the command server do its work, or becomes the ordinary command.
 
-It runs as a program, `python -I -S client.py NAME [ARGUMENT]...`, and imports only what is part of the interpreter:
-NAME is what it was called as. A worker runs the command with our arguments, environment, directory and descriptors;
-meanwhile this process has the terminal, passes signals on, and ends as the worker ends. Whatever is in the way of that
-before the worker was told to go makes it execute the ordinary command instead.
+It imports only what is part of the interpreter, and runs under `python -I -S` (command.py). A worker runs the command
+with our arguments, environment, directory and descriptors; meanwhile this process has the terminal, passes signals on,
+and ends as the worker ends. Whatever is in the way of that before the worker was told to go makes it execute the
+ordinary command instead.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ _PASSED_ON = (
     *(_signal.SIGCONT, _signal.SIGWINCH),
 )
 _COLD = "import sys; del sys.argv[0]; from cmanager.__main__ import main; main()"
-#: The directory that the package lies in.
-_IMPORTS = __file__.rpartition("/cmanager/")[0]
 
 
 class Cold(Exception):
@@ -43,7 +41,7 @@ class Cold(Exception):
 
 
 def main(name: str, arguments: list[str]) -> None:
-    """Run a command line to its end."""
+    """Run a command line to its end. name: what it was called as."""
     try:
         run_root = wanted(arguments)
         end = ask(run_root, name, arguments)
@@ -153,8 +151,7 @@ def _begin_server(run_root: str) -> None:
         return
     try:
         if not posix.fork():
-            sys.path.insert(0, _IMPORTS)
-            from cmanager.warm.starting import start
+            from .starting import start
 
             start(run_root, name_of_server())
     finally:
@@ -194,8 +191,7 @@ class Served:
         self._end.send(data)
 
     def _pump(self, attached: int, how: bytes) -> None:
-        sys.path.insert(0, _IMPORTS)
-        from cmanager.warm.pumping import pump
+        from .pumping import pump
 
         pump(self._end, attached, how)
 
@@ -239,7 +235,3 @@ def _die(number: int) -> None:
         _signal.signal(number, _signal.SIG_DFL)
     posix.kill(posix.getpid(), number)
     posix._exit(128 + number)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])

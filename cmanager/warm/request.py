@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import array
 import os
 import socket
@@ -41,7 +42,7 @@ class Request:
     lifeline: int
 
 
-def peer(connection: socket.socket) -> tuple[int, int]:
+def peer(connection: _socket.socket) -> tuple[int, int]:
     """Pid and user id of who connected (SO_PEERCRED)."""
     found = array.array("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return found[0], found[1]
