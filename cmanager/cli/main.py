@@ -159,9 +159,11 @@ def cli(ctx: click.Context, root: str, run_root: str, config: str | None, no_war
     """A pluggable, multi-runtime container manager for Linux."""
     # Whoever could have used a server has read --no-warm already: cmanager.warm.client.
     ctx.obj = Settings(root, run_root, config, ctx.obj)
-    seconds = os.environ.get(WARM, "0")
+    seconds = os.environ.get(WARM) or "0"
     if not (seconds.isascii() and seconds.isdigit()):
-        raise click.ClickException(f"{WARM}={seconds} in the environment is no whole number of seconds")
+        from ..errors import InvalidError
+
+        raise InvalidError(f"{WARM}={seconds} in the environment is no whole number of seconds")
 
 
 def run(arguments: list[str], mover: Mover | None = None) -> int:

@@ -34,7 +34,7 @@ class Standing:
     """What a process is and cannot become. status: the lines of its /proc/PID/status by their names."""
 
     namespaces: dict[str, int]
-    root: tuple[int, int]
+    root: str
     label: str
     personality: str
     status: dict[str, str]
@@ -43,10 +43,9 @@ class Standing:
     def of(cls, pid: int | str) -> Standing:
         """That of a process that runs. Raises OSError when it is gone, or may not be looked at."""
         place = f"/proc/{pid}"
-        root = os.stat(f"{place}/root/.")
         return cls(
             namespaces={name: os.stat(f"{place}/ns/{name}").st_ino for name in _namespaces()},
-            root=(root.st_dev, root.st_ino),
+            root=os.readlink(f"{place}/root"),  # "/" where it is ours
             label=_label(place),
             personality=read_small(f"{place}/personality"),
             status=dict(_lines(read_small(f"{place}/status"))),

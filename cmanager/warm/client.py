@@ -57,8 +57,9 @@ def main(name: str, arguments: list[str]) -> None:
 
 def wanted(arguments: list[str]) -> str:
     """The run root of a command line; raises Cold when it is not for a server."""
-    if posix.environ.get(VARIABLE) == b"0":
-        raise Cold("CMANAGER_WARM=0 is set")
+    seconds = posix.environ.get(VARIABLE) or b"1"
+    if not seconds.isdigit() or not int(seconds):  # no number: the ordinary command says so
+        raise Cold(f"CMANAGER_WARM={seconds.decode('utf-8', 'replace')} is set")
     if posix.geteuid():
         raise Cold("only root may use it")
     run_root = (posix.environ.get(b"CMANAGER_RUN_ROOT") or b"/run/cmanager").decode("utf-8", "surrogateescape")

@@ -79,7 +79,7 @@ class Server:
         # Pages stay shared as long as nobody writes to their reference counts.
         gc.freeze()
         while self._listener or self._workers:
-            ready = [fd for fd, _ in self._poller.poll(_TICK * 1000)]
+            ready = [fd for fd, _ in self._poller.poll(min(_TICK, self._idle) * 1000)]
             for fd in ready:
                 if fd in self._workers:
                     self._ended(fd)
@@ -127,7 +127,9 @@ class Server:
         if not self._workers and time.monotonic() - self._last >= self._idle:
             return False
         try:
-            return os.stat(self._place.path).st_ino == self._inode and self._wanted()
+            there = os.stat(self._place.path).st_ino == self._inode
+            # Whoever it has followed into a cgroup may be gone, and want the cgroup to be gone as well.
+            return there and not alone({os.getpid(), *(pid for pid, _ in self._workers.values())}) and self._wanted()
         except OSError:
             return False
 
@@ -152,21 +154,35 @@ def follow(pid: int) -> None:
     theirs, own = _cgroups(pid), _cgroups(os.getpid())
     if theirs == own:
         return
-    mounted = {
-        frozenset(hierarchy.controllers): hierarchy for hierarchy in cgroups.hierarchies() if hierarchy.version == 1
-    }
-    unified = next((hierarchy for hierarchy in cgroups.hierarchies() if hierarchy.version == 2), None)
+    places = _places(theirs)
     for controllers, path in theirs.items():
         if own.get(controllers) != path:
-            hierarchy = mounted.get(frozenset(controllers.split(","))) if controllers else unified
-            if hierarchy is None:
+            if controllers not in places:
                 raise HostError("follow into the cgroup", path, 2)
-            cgroups.join(hierarchy.path(path))
+            cgroups.join(places[controllers])
+
+
+def alone(ours: set[int]) -> bool:
+    """Whether nobody but these is in one of the cgroups, other than a root, that this process is in. Raises OSError."""
+    places = _places({controllers: path for controllers, path in _cgroups(os.getpid()).items() if path != "/"})
+    found = (files.read_small(f"{place}/cgroup.procs") for place in places.values())
+    return any(set(map(int, pids.split())) <= ours for pids in found)
 
 
 def _cgroups(pid: int) -> dict[str, str]:
+    """By the controllers, as /proc/PID/cgroup has them."""
     lines = files.read_small(f"/proc/{pid}/cgroup").splitlines()
     return {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+
+
+def _places(found: dict[str, str]) -> dict[str, str]:
+    """The directories of such cgroups, as far as their hierarchies are mounted."""
+    mounted = {
+        frozenset(hierarchy.controllers if hierarchy.version == 1 else ("",)): hierarchy
+        for hierarchy in (cgroups.hierarchies() if found else ())
+    }
+    kinds = {controllers: frozenset(controllers.split(",")) for controllers in found}
+    return {key: mounted[kind].path(found[key]) for key, kind in kinds.items() if kind in mounted}
 
 
 def _answer(connection: socket.socket, packet: bytes) -> None:

@@ -13,6 +13,7 @@ from .caller import Standing
 from .client import VARIABLE
 from .preload import preload
 from .server import Place, Server
+from .title import Title
 from .worker import Main, Work
 
 _IDLE = 300
@@ -27,7 +28,7 @@ def serve(run_root: str, name: str, lock: int, main: Main, commands: Iterable[st
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     preload(commands)
-    work = Work(main, Standing.of("self"), dict(os.environb), stamp.of_this_process())
+    work = Work(main, Title(), Standing.of("self"), dict(os.environb), stamp.of_this_process())
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     idle = float(os.environb.get(VARIABLE) or _IDLE)
     Server(Place(f"{run_root}/warm", name, lock), work, work.stamp.holds, idle).run()

@@ -23,6 +23,7 @@ from .handing import Hands, Typed
 from .request import Refused, Request, receive
 from .server import LEAVE
 from .stamp import Stamp
+from .title import Title
 
 #: The ordinary `main()`; it gets what moves the streams of attached programs.
 Main = Callable[[Hands], None]
@@ -36,6 +37,7 @@ class Work:
     """
 
     main: Main
+    title: Title
     standing: Standing
     environment: dict[bytes, bytes]
     stamp: Stamp
@@ -61,7 +63,7 @@ class Work:
         connection.send(b"g%d" % os.getpid())
         if connection.recv(1) != b"g":
             os._exit(0)  # it was tired of waiting, and runs the command itself
-        code = _run(self.main, request, connection)
+        code = _run(self.main, self.title, request, connection)
         # The command is over for whoever waits for its streams or locks before it is for the client.
         _keep_only(connection.fileno())
         with suppress(OSError):
@@ -101,9 +103,10 @@ def _die_with(lifeline: int) -> None:
         raise EOFError  # it was closed before
 
 
-def _run(main: Main, request: Request, connection: socket.socket) -> int:
+def _run(main: Main, title: Title, request: Request, connection: socket.socket) -> int:
     """Everything that an interpreter does of a program, to its exit code."""
     sys.argv[:] = [request.name, *request.arguments]
+    title.set(["cmanager", *request.arguments])
     if os.isatty(0):
         sys.stdin = Typed(connection).text(*request.encoding.split())
     try:

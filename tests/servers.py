@@ -1,0 +1,49 @@
+"""The command servers of tests: begun, found and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from cmanager.linux.process import Process
+
+from .support import COLD, WARM, Cli, wait_until
+
+
+def pid(cli: Cli) -> int:
+    """That of the only server for these state directories, 0 when there is none."""
+    found = all_of(cli)
+    assert len(found) < 2, found
+    return found[0] if found else 0
+
+
+def begin(cli: Cli) -> int:
+    """See to it that one serves; returns its pid."""
+
+    def served() -> bool:
+        return cli("doctor", "--format", "{{.What}}:{{.State}}").stdout.endswith("command server:ok\n")
+
+    if cli.command is COLD:
+        cli = Cli(cli.root, cli.run_root, cli.config, command=tuple(WARM))
+    wait_until(served, "a command server serves")
+    return pid(cli)
+
+
+def all_of(cli: Cli) -> list[int]:
+    """Pids of all that serve there, or begin to, those of installed commands too."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+            if str(cli.run_root).encode() in words and any(word.endswith(b"import serve; serve()") for word in words):
+                found.append(int(name))
+    return found
+
+
+def end(cli: Cli) -> None:
+    """End all that serve there."""
+    for pid in all_of(cli):
+        process = Process.of(pid)
+        process.send(signal.SIGTERM)
+        process.wait_gone(5)
