@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 
 from cmanager.linux.process import Process
@@ -32,18 +33,35 @@ def begin(cli: Cli) -> int:
 
 def all_of(cli: Cli) -> list[int]:
     """Pids of all that serve there, or begin to, those of installed commands too."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
-            if str(cli.run_root).encode() in words and any(word.endswith(b"import serve; serve()") for word in words):
-                found.append(int(name))
-    return found
+    return [pid for pid, words in _servers() if str(cli.run_root).encode() in words]
 
 
 def end(cli: Cli) -> None:
     """End all that serve there."""
-    for pid in all_of(cli):
+    _end(all_of(cli))
+
+
+def end_here() -> None:
+    """End all in this process's mount namespace."""
+    here = os.readlink("/proc/self/ns/mnt")
+    found = []
+    for pid, _ in _servers():
+        with suppress(OSError):
+            if os.readlink(f"/proc/{pid}/ns/mnt") == here:
+                found.append(pid)
+    _end(found)
+
+
+def _servers() -> Iterator[tuple[int, list[bytes]]]:
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+            if any(word.endswith(b"import serve; serve()") for word in words):
+                yield int(name), words
+
+
+def _end(pids: list[int]) -> None:
+    for pid in pids:
         process = Process.of(pid)
         process.send(signal.SIGTERM)
         process.wait_gone(5)

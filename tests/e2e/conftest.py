@@ -20,6 +20,13 @@ from ..turns import held
 pytestmark = pytest.mark.root
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_servers_left(own_network: None) -> Iterator[None]:
+    """Command servers that tests have begun, by whatever installed command, end with the session's namespaces."""
+    yield
+    servers.end_here()
+
+
 @pytest.fixture(scope="session")
 def registry(request: pytest.FixtureRequest) -> Path:
     """The local registry directory of the checkout, with busybox in it."""
