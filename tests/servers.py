@@ -6,8 +6,9 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
-from cmanager.linux.process import Process
+from cmanager.linux.process import Process, children
 
 from .support import COLD, WARM, Cli, wait_until
 
@@ -17,6 +18,12 @@ def pid(cli: Cli) -> int:
     found = all_of(cli)
     assert len(found) < 2, found
     return found[0] if found else 0
+
+
+def workers(cli: Cli) -> list[int]:
+    """Pids of those of its children that run a command."""
+    found = {child: Path(f"/proc/{child}/cmdline") for child in children(pid(cli))}
+    return [child for child, line in found.items() if line.read_bytes().startswith(b"cmanager\0")]
 
 
 def begin(cli: Cli) -> int:
@@ -56,7 +63,8 @@ def _servers() -> Iterator[tuple[int, list[bytes]]]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
-            if any(word.endswith(b"import serve; serve()") for word in words):
+            # What it has just forked looks like it until it has a session of its own.
+            if any(word.endswith(b"import serve; serve()") for word in words) and os.getsid(int(name)) == int(name):
                 yield int(name), words
 
 

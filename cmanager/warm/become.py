@@ -105,15 +105,15 @@ def _descriptors(request: Request) -> None:
 
 def _signals(caller: Standing) -> None:
     """Those that are ignored and blocked there; Python's own are the same in both."""
-    ignored, blocked = (_set(caller.status[key]) for key in ("SigIgn", "SigBlk"))
-    for number in ignored - _NOT_OURS:
+    for number in _set(caller.status["SigIgn"]) - _NOT_OURS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    if blocked := _set(caller.status["SigBlk"]):
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _set(mask: str) -> set[int]:
     bits = int(mask, 16)
-    return {number for number in signal.valid_signals() if bits >> (number - 1) & 1}
+    return {number for number in range(1, signal.NSIG) if bits >> (number - 1) & 1}
 
 
 def _streams(encoding: str, errors: str) -> None:

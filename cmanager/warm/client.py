@@ -159,11 +159,15 @@ def _begin_server(run_root: str) -> None:
         posix._exit(0)
 
 
+class _Woken(BaseException):
+    """There is a packet from the worker."""
+
+
 class Served:
     """This process while a worker does its work. end: the connection; worker: its pidfd."""
 
     def __init__(self, end: _socket.socket, worker: int) -> None:
-        self._end, self._worker, self._last = end, worker, _signal.SIGKILL
+        self._end, self._worker, self._last, self._waits = end, worker, _signal.SIGKILL, False
         heard = (*_PASSED_ON, _signal.SIGTSTP)
         self._before = {n: old for n in heard if (old := _signal.getsignal(n)) != _signal.SIG_IGN}
         self._listen()
@@ -197,15 +201,40 @@ class Served:
         pump(self._end, attached, how)
 
     def _ourselves(self, action: Callable[..., None], *arguments: object) -> None:
-        """Do something that the terminal's signals are meant for, as if there were no worker."""
-        for number, handler in self._before.items():
-            _signal.signal(number, handler)
+        """Do something that the terminal's signals are meant for, as if there were no worker; it is given up when the
+        worker has more to say: it has ended meanwhile, by a signal that came before we were asked or by another one."""
+        import fcntl
+
+        _signal.signal(_signal.SIGIO, self._woken)
+        fcntl.fcntl(self._end.fileno(), fcntl.F_SETOWN, posix.getpid())
         try:
-            action(*arguments)
+            try:
+                for number, handler in self._before.items():
+                    _signal.signal(number, handler)
+                self._waits = True
+                fcntl.fcntl(self._end.fileno(), fcntl.F_SETFL, fcntl.FASYNC)
+                if not self._told():
+                    action(*arguments)
+            finally:
+                self._waits = False
+                self._listen()
+        except _Woken:
+            self._listen()  # where it came in between
         except KeyboardInterrupt:
-            self._pass_on(_signal.SIGINT, None)
-        finally:
             self._listen()
+            self._pass_on(_signal.SIGINT, None)
+        fcntl.fcntl(self._end.fileno(), fcntl.F_SETFL, 0)
+
+    def _told(self) -> bool:
+        try:
+            self._end.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _woken(self, number: int, frame: object) -> None:
+        if self._waits:
+            raise _Woken
 
     def _listen(self) -> None:
         for number in self._before:

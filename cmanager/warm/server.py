@@ -25,6 +25,7 @@ from .request import peer
 LEAVE = 96
 _TICK = 10.0  # seconds after which a look is taken whether it is still wanted
 _BACKLOG = 1024
+_PAUSE = 20  # milliseconds for a command to get on with its work before the next worker is forked
 
 
 @frozen
@@ -56,17 +57,38 @@ class Place:
         return listener
 
 
+class _Worker:
+    """A fork of the server. waiting: the way to it until it gets a connection; handle: its pidfd."""
+
+    def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:
+        self.waiting, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.pid = os.fork()
+            if not self.pid:
+                work(theirs)
+        self.handle = os.pidfd_open(self.pid)
+        self.connection: socket.socket | None = None
+
+    def take(self, connection: socket.socket) -> None:
+        """Do the work of this client. Raises OSError when it has been killed."""
+        self.connection = connection.dup()
+        with self.waiting:
+            socket.send_fds(self.waiting, [b"w"], [connection.fileno()])
+
+
 class Server:
     """Serves until it is idle, its socket is gone, it is not wanted any more or a worker finds that it should leave.
 
-    work: called in each worker with its connection; wanted: asked now and then; idle: seconds without a command.
+    work: called in each worker; wanted: asked now and then; idle: seconds without a command. One worker waits for the
+    next command, which so does without a fork.
     """
 
     def __init__(
         self, place: Place, work: Callable[[socket.socket], NoReturn], wanted: Callable[[], bool], idle: float
     ) -> None:
         self._place, self._work, self._wanted, self._idle = place, work, wanted, idle
-        self._workers: dict[int, tuple[int, socket.socket]] = {}  # by pidfd: pid, connection
+        self._workers: dict[int, _Worker] = {}
+        self._spare: _Worker | None = None
         self._poller = select.poll()
         self._last = time.monotonic()
 
@@ -79,16 +101,25 @@ class Server:
         # Pages stay shared as long as nobody writes to their reference counts.
         gc.freeze()
         while self._listener or self._workers:
-            ready = [fd for fd, _ in self._poller.poll(min(_TICK, self._idle) * 1000)]
+            missing = self._listener and not self._spare
+            ready = [fd for fd, _ in self._poller.poll(_PAUSE if missing else min(_TICK, self._idle) * 1000)]
             for fd in ready:
                 if fd in self._workers:
-                    self._ended(fd)
+                    self._ended(self._workers.pop(fd))
                 elif self._listener:
                     self._accept(self._listener)
             if ready:
                 self._last = time.monotonic()
+            elif missing:
+                self._spare = self._new()
             elif not self._needed():
                 self._leave()
+
+    def _new(self) -> _Worker:
+        worker = _Worker(self._work)
+        self._workers[worker.handle] = worker
+        self._poller.register(worker.handle, select.POLLIN)
+        return worker
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -100,36 +131,44 @@ class Server:
             if user != os.geteuid():
                 return
             try:
-                follow(pid)
-                worker = os.fork()
+                if follow(pid) or not self._spare:
+                    self._part_with_spare()
+                    self._spare = self._new()
+                worker, self._spare = self._spare, None
+                worker.take(connection)
             except (OSError, HostError) as error:
                 _answer(connection, b"c" + str(error).encode())
-                return
-            if not worker:
-                self._work(connection)
-            handle = os.pidfd_open(worker)
-            self._workers[handle] = (worker, connection.dup())
-            self._poller.register(handle, select.POLLIN)
 
-    def _ended(self, handle: int) -> None:
-        pid, connection = self._workers.pop(handle)
-        self._poller.unregister(handle)
-        os.close(handle)
-        _, status = os.waitpid(pid, 0)
-        with connection:
+    def _part_with_spare(self) -> None:
+        """It ends when nobody can talk to it any more."""
+        if self._spare:
+            self._spare.waiting.close()
+            self._spare = None
+
+    def _ended(self, worker: _Worker) -> None:
+        self._poller.unregister(worker.handle)
+        os.close(worker.handle)
+        _, status = os.waitpid(worker.pid, 0)
+        if worker is self._spare:
+            self._part_with_spare()
+        if not worker.connection:
+            return
+        with worker.connection:
             if os.WIFSIGNALED(status):
-                _answer(connection, b"k%d" % os.WTERMSIG(status))
+                _answer(worker.connection, b"k%d" % os.WTERMSIG(status))
             elif os.WEXITSTATUS(status) == LEAVE:
                 self._leave()
-                _answer(connection, b"smakes room for a new one")
+                _answer(worker.connection, b"smakes room for a new one")
 
     def _needed(self) -> bool:
-        if not self._workers and time.monotonic() - self._last >= self._idle:
+        busy = [worker for worker in self._workers.values() if worker is not self._spare]
+        if not busy and time.monotonic() - self._last >= self._idle:
             return False
         try:
             there = os.stat(self._place.path).st_ino == self._inode
             # Whoever it has followed into a cgroup may be gone, and want the cgroup to be gone as well.
-            return there and not alone({os.getpid(), *(pid for pid, _ in self._workers.values())}) and self._wanted()
+            ours = {os.getpid(), *(worker.pid for worker in self._workers.values())}
+            return there and not alone(ours) and self._wanted()
         except OSError:
             return False
 
@@ -144,22 +183,24 @@ class Server:
         self._listener.close()
         self._listener = None
         os.close(self._place.lock)
+        self._part_with_spare()
 
 
-def follow(pid: int) -> None:
+def follow(pid: int) -> bool:
     """Move this process into the cgroups of another, so that what it forks is born there (cgroups(7)).
 
-    Two reads where it is there already. Raises OSError, HostError.
+    Returns whether it had to: two reads where it is there already. Raises OSError, HostError.
     """
     theirs, own = _cgroups(pid), _cgroups(os.getpid())
     if theirs == own:
-        return
+        return False
     places = _places(theirs)
     for controllers, path in theirs.items():
         if own.get(controllers) != path:
             if controllers not in places:
                 raise HostError("follow into the cgroup", path, 2)
             cgroups.join(places[controllers])
+    return True
 
 
 def alone(ours: set[int]) -> bool:

@@ -25,6 +25,8 @@ from .server import LEAVE
 from .stamp import Stamp
 from .title import Title
 
+#: What is shown of a worker that has nothing to do yet.
+WAITING = "cmanager: waits for a command"
 #: The ordinary `main()`; it gets what moves the streams of attached programs.
 Main = Callable[[Hands], None]
 
@@ -33,7 +35,8 @@ Main = Callable[[Hands], None]
 class Work:
     """What every worker of a server starts from: the standing, environment and code that the server was started with.
 
-    Calling it never returns.
+    Calling it in a fork of the server, with an end of a socketpair, never returns: it waits for a connection from the
+    other end, and ends when there comes none.
     """
 
     main: Main
@@ -42,17 +45,24 @@ class Work:
     environment: dict[bytes, bytes]
     stamp: Stamp
 
-    def __call__(self, connection: socket.socket) -> NoReturn:
+    def __call__(self, waiting: socket.socket) -> NoReturn:
         try:
-            self._do(connection)
+            _keep_only(waiting.fileno())
+            self.title.set([WAITING])
+            os.setsid()
+            with waiting:
+                _, fds, _, _ = socket.recv_fds(waiting, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            if fds:
+                self._do(socket.socket(fileno=fds[0]))
         finally:
-            os._exit(1)
+            os._exit(0)
 
     def _do(self, connection: socket.socket) -> None:
-        _keep_only(connection.fileno())
-        os.setsid()
         try:
-            request, connection = self._take(connection)
+            request = receive(connection)
+            # Above all numbers that the caller's descriptors have.
+            connection = _moved(connection, max(request.numbers) + 1)
+            self._become(request)
         except Refused as refused:
             if refused.leave:
                 os._exit(LEAVE)
@@ -70,20 +80,20 @@ class Work:
             connection.send(b"x%d" % code)
         os._exit(0)
 
-    def _take(self, connection: socket.socket) -> tuple[Request, socket.socket]:
-        request = receive(connection)
+    def _become(self, request: Request) -> None:
         if not self.stamp.holds():
             raise Refused("what it has read has changed", leave=True)
         caller = Standing.of(request.pid)
         self.standing.check(caller)
         check_interpreter(request, self.environment)
-        free = max(request.numbers) + 1
-        end = fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, free)
-        _die_with(fcntl.fcntl(request.lifeline, fcntl.F_DUPFD_CLOEXEC, free))
+        _die_with(fcntl.fcntl(request.lifeline, fcntl.F_DUPFD_CLOEXEC, max(request.numbers) + 1))
         os.close(request.lifeline)
-        connection.close()
         become(request, caller)
-        return request, socket.socket(fileno=end)
+
+
+def _moved(connection: socket.socket, least: int) -> socket.socket:
+    with connection:
+        return socket.socket(fileno=fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, least))
 
 
 def _keep_only(fd: int) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from cmanager.linux import cgroups
-from cmanager.linux.process import children
 
 from .. import servers
 from ..console import console, on_terminal
@@ -54,9 +53,8 @@ def cold(machine: Cli) -> Cli:
 
 def worker(cli: Cli) -> int:
     """Pid of the only worker."""
-    server = servers.pid(cli)
-    wait_until(lambda: len(children(server)) == 1, "it is being served")
-    return children(server)[0]
+    wait_until(lambda: len(servers.workers(cli)) == 1, "it is being served")
+    return servers.workers(cli)[0]
 
 
 def waiting(cli: Cli) -> subprocess.Popen[bytes]:
@@ -196,7 +194,7 @@ def test_what_ends_a_client_ends_its_worker(cli: Cli, cold: Cli, name: str) -> N
         wait_until(lambda pid=pid: waits(pid), "it waits")
         process.send_signal(ENDED[name])
         process.communicate(timeout=20)
-        wait_until(lambda: not children(servers.pid(cli)), "the worker is gone")
+        wait_until(lambda: not servers.workers(cli), "the worker is gone")
         codes.append(process.returncode)
     assert codes[0] == codes[1]
 
@@ -236,6 +234,20 @@ def test_a_client_that_is_stopped_stops_its_worker(cli: Cli) -> None:
         screen.see("code 130")
 
 
+def test_a_client_at_a_terminal_ends_as_its_worker(cli: Cli) -> None:
+    cli.ok("create", "--name", "old", "busybox")
+    with console(cli, "container", "prune") as screen:
+        screen.see("[y/N]")
+        os.kill(worker(cli), signal.SIGKILL)
+        assert screen.wait() == -signal.SIGKILL
+    with console(cli, "run", "-it", "--name", "left", "busybox", "sh", "-c", "PS1='in> ' exec sh -i") as screen:
+        screen.see("in> ")
+        os.kill(worker(cli), signal.SIGKILL)
+        assert screen.wait() == -signal.SIGKILL
+        assert not screen.is_raw()
+    assert cli.inspect("left")["State"]["Running"] is True
+
+
 def test_a_question_at_a_terminal_is_answered_there(cli: Cli) -> None:
     cli.ok("create", "--name", "old", "busybox")
     with console(cli, "container", "prune") as screen:
@@ -253,6 +265,7 @@ def test_a_question_at_a_terminal_is_answered_there(cli: Cli) -> None:
 
         wait_until(stopped_by_typing, "the question is stopped")
         screen.line("fg")
+        screen.see("container prune\r\n")
         screen.line("y")
         screen.see("Deleted Containers:")
     assert cli.names() == []
