@@ -57,15 +57,22 @@ class Place:
         return listener
 
 
-class _Worker:
-    """A fork of the server. waiting: the way to it until it gets a connection; handle: its pidfd."""
+#: Called in a fork of the server with an end of a socketpair, and whether there is time until it gets a connection.
+Work = Callable[[socket.socket, bool], NoReturn]
 
-    def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:
+
+class _Worker:
+    """A fork of the server. waiting: the way to it until it gets a connection; handle: its pidfd.
+
+    ahead: it is not needed yet.
+    """
+
+    def __init__(self, work: Work, *, ahead: bool) -> None:
         self.waiting, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.pid = os.fork()
             if not self.pid:
-                work(theirs)
+                work(theirs, ahead)
         self.handle = os.pidfd_open(self.pid)
         self.connection: socket.socket | None = None
 
@@ -83,9 +90,7 @@ class Server:
     next command, which so does without a fork.
     """
 
-    def __init__(
-        self, place: Place, work: Callable[[socket.socket], NoReturn], wanted: Callable[[], bool], idle: float
-    ) -> None:
+    def __init__(self, place: Place, work: Work, wanted: Callable[[], bool], idle: float) -> None:
         self._place, self._work, self._wanted, self._idle = place, work, wanted, idle
         self._workers: dict[int, _Worker] = {}
         self._spare: _Worker | None = None
@@ -111,12 +116,12 @@ class Server:
             if ready:
                 self._last = time.monotonic()
             elif missing:
-                self._spare = self._new()
+                self._spare = self._new(ahead=True)
             elif not self._needed():
                 self._leave()
 
-    def _new(self) -> _Worker:
-        worker = _Worker(self._work)
+    def _new(self, *, ahead: bool) -> _Worker:
+        worker = _Worker(self._work, ahead=ahead)
         self._workers[worker.handle] = worker
         self._poller.register(worker.handle, select.POLLIN)
         return worker
@@ -133,7 +138,7 @@ class Server:
             try:
                 if follow(pid) or not self._spare:
                     self._part_with_spare()
-                    self._spare = self._new()
+                    self._spare = self._new(ahead=False)
                 worker, self._spare = self._spare, None
                 worker.take(connection)
             except (OSError, HostError) as error:

@@ -12,6 +12,7 @@ from . import stamp
 from .caller import Standing
 from .client import VARIABLE
 from .preload import preload
+from .rehearsal import rehearse
 from .server import Place, Server
 from .title import Title
 from .worker import Main, Work
@@ -28,6 +29,7 @@ def serve(run_root: str, name: str, lock: int, main: Main, commands: Iterable[st
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     preload(commands)
+    rehearse(main)
     work = Work(main, Title(), Standing.of("self"), dict(os.environb), stamp.of_this_process(thorough=False))
     unchanged = stamp.of_this_process(thorough=True)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

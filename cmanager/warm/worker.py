@@ -20,6 +20,7 @@ from ..linux import syscalls
 from .become import become
 from .caller import Standing, check_interpreter
 from .handing import Hands, Typed
+from .rehearsal import rehearse
 from .request import Refused, Request, receive
 from .server import LEAVE
 from .stamp import Stamp
@@ -28,7 +29,7 @@ from .title import Title
 #: What is shown of a worker that has nothing to do yet.
 WAITING = "cmanager: waits for a command"
 #: The ordinary `main()`; it gets what moves the streams of attached programs.
-Main = Callable[[Hands], None]
+Main = Callable[..., None]
 
 
 @frozen
@@ -36,7 +37,7 @@ class Work:
     """What every worker of a server starts from: the standing, environment and code that the server was started with.
 
     Calling it in a fork of the server, with an end of a socketpair, never returns: it waits for a connection from the
-    other end, and ends when there comes none.
+    other end, and ends when there comes none. ahead: there is time until then.
     """
 
     main: Main
@@ -45,11 +46,15 @@ class Work:
     environment: dict[bytes, bytes]
     stamp: Stamp
 
-    def __call__(self, waiting: socket.socket) -> NoReturn:
+    def __call__(self, waiting: socket.socket, ahead: bool) -> NoReturn:
         try:
             _keep_only(waiting.fileno())
             self.title.set([WAITING])
             os.setsid()
+            if ahead:
+                rehearse(self.main)
+                self.stamp.holds()
+                self.standing.check(Standing.of("self"))
             with waiting:
                 _, fds, _, _ = socket.recv_fds(waiting, 1, 1, socket.MSG_CMSG_CLOEXEC)
             if fds:
