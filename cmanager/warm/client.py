@@ -29,6 +29,11 @@ _PASSED_ON = (
     *(_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGUSR1, _signal.SIGUSR2),
     *(_signal.SIGCONT, _signal.SIGWINCH),
 )
+#: What a terminal sends to all of a job.
+_OF_TERMINALS = (
+    *(_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGWINCH),
+    *(_signal.SIGSTOP, _signal.SIGCONT),
+)
 _COLD = "import sys; del sys.argv[0]; from cmanager.__main__ import main; main()"
 
 
@@ -45,14 +50,15 @@ def main(name: str, arguments: list[str]) -> None:
     try:
         run_root = wanted(arguments)
         end = ask(run_root, name, arguments)
-        worker = posix.pidfd_open(granted(end))
+        pid = granted(end)
+        worker = posix.pidfd_open(pid)
         end.settimeout(None)
         end.send(b"g")
     except (Cold, OSError) as error:
         if getattr(error, "start", False):
             _begin_server(run_root)
         posix.execv(sys.executable, [sys.executable, "-P", "-c", _COLD, name, *arguments])
-    Served(end, worker).until_end()
+    Served(end, pid, worker).until_end()
 
 
 def wanted(arguments: list[str]) -> str:
@@ -164,10 +170,11 @@ class _Woken(BaseException):
 
 
 class Served:
-    """This process while a worker does its work. end: the connection; worker: its pidfd."""
+    """This process while a worker does its work. end: the connection; pid, worker: the worker's, and its pidfd."""
 
-    def __init__(self, end: _socket.socket, worker: int) -> None:
-        self._end, self._worker, self._last, self._waits = end, worker, _signal.SIGKILL, False
+    def __init__(self, end: _socket.socket, pid: int, worker: int) -> None:
+        self._end, self._pid, self._worker = end, pid, worker
+        self._last, self._waits = _signal.SIGKILL, False
         heard = (*_PASSED_ON, _signal.SIGTSTP)
         self._before = {n: old for n in heard if (old := _signal.getsignal(n)) != _signal.SIG_IGN}
         self._listen()
@@ -255,7 +262,12 @@ class Served:
 
     def _send(self, number: int) -> None:
         try:
-            _signal.pidfd_send_signal(self._worker, number)
+            if number in _OF_TERMINALS:
+                # Programs that it runs get these too, as its group: which is there as long as it is.
+                _signal.pidfd_send_signal(self._worker, 0)
+                posix.killpg(self._pid, number)
+            else:
+                _signal.pidfd_send_signal(self._worker, number)
         except ProcessLookupError:
             return
 

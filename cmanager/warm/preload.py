@@ -16,8 +16,8 @@ from ..plugins.loader import Loader
 _ROOMS = ("engine", "supervisor", "oci", "plugins", "state", "model", "linux")
 #: Imported inside of functions, for those who do without.
 _OTHERS = ("subprocess", "difflib", "click.shell_completion")
-#: What loads a library that few commands need and that is as large as all else.
-_LEFT_OUT = ("cmanager.cli.output.terminal", "cmanager.cli.output.metrics")
+#: What loads a library for one command alone.
+_LEFT_OUT = ("cmanager.cli.output.metrics",)
 
 
 def preload(commands: Iterable[str]) -> None:

@@ -159,8 +159,8 @@ def facts(pid: int) -> dict[str, str]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Cli]:
-    """The warm command line on state directories of its own, with a server that is idle after two seconds."""
-    settings = ("env", "CMANAGER_WARM=2", f"PYTHONPATH={CHECKOUT}:{CHECKOUT}/plugins")
+    """The warm command line on state directories of its own, with a server that is idle after a second."""
+    settings = ("env", "CMANAGER_WARM=1", f"PYTHONPATH={CHECKOUT}:{CHECKOUT}/plugins")
     made = Cli(tmp_path / "root", tmp_path / "run", command=(*settings, *WARM))
     yield made
     servers.end(made)
