@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 
 from ..plugins.config import MODE, shipped_directory
+from .client import VERSION
+from .request import Request, receive
 
 _COMMAND = ("explain", "run", "--rm", "-it", "--name", "rehearsal", "-e", "A=1", "busybox", "true")
 
@@ -31,3 +34,16 @@ def rehearse(main: Callable[[], None]) -> None:
         del os.environ[MODE]
     else:
         os.environ[MODE] = before
+
+
+def rehearsed_request() -> Request:
+    """A request of this process to itself, with its environment, no command, and nothing behind its descriptors."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    words = (VERSION, "0 1 2", f"{sys.getfilesystemencoding()} strict", "cmanager", "0")
+    data = b"\0".join([*map(os.fsencode, words), *(b"=".join(item) for item in os.environb.items())])
+    with ours, theirs:
+        socket.send_fds(ours, [b"%d" % len(data)], [null] * 4)
+        ours.send(data)
+        os.close(null)
+        return receive(theirs)

@@ -94,6 +94,7 @@ class Server:
         self._place, self._work, self._wanted, self._idle = place, work, wanted, idle
         self._workers: dict[int, _Worker] = {}
         self._spare: _Worker | None = None
+        self._ahead = True  # until one dies without having been asked for anything
         self._poller = select.poll()
         self._last = time.monotonic()
 
@@ -106,7 +107,7 @@ class Server:
         # Pages stay shared as long as nobody writes to their reference counts.
         gc.freeze()
         while self._listener or self._workers:
-            missing = self._listener and not self._spare
+            missing = self._listener and self._ahead and not self._spare
             ready = [fd for fd, _ in self._poller.poll(_PAUSE if missing else min(_TICK, self._idle) * 1000)]
             for fd in ready:
                 if fd in self._workers:
@@ -139,7 +140,7 @@ class Server:
                 if follow(pid) or not self._spare:
                     self._part_with_spare()
                     self._spare = self._new(ahead=False)
-                worker, self._spare = self._spare, None
+                worker, self._spare, self._ahead = self._spare, None, True
                 worker.take(connection)
             except (OSError, HostError) as error:
                 _answer(connection, b"c" + str(error).encode())
@@ -156,14 +157,15 @@ class Server:
         _, status = os.waitpid(worker.pid, 0)
         if worker is self._spare:
             self._part_with_spare()
-        if not worker.connection:
-            return
-        with worker.connection:
-            if os.WIFSIGNALED(status):
-                _answer(worker.connection, b"k%d" % os.WTERMSIG(status))
-            elif os.WEXITSTATUS(status) == LEAVE:
-                self._leave()
-                _answer(worker.connection, b"smakes room for a new one")
+            self._ahead = False
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == LEAVE:
+            self._leave()
+        if worker.connection:
+            with worker.connection:
+                if os.WIFSIGNALED(status):
+                    _answer(worker.connection, b"k%d" % os.WTERMSIG(status))
+                elif os.WEXITSTATUS(status) == LEAVE:
+                    _answer(worker.connection, b"smakes room for a new one")
 
     def _needed(self) -> bool:
         busy = [worker for worker in self._workers.values() if worker is not self._spare]

@@ -13,7 +13,7 @@ import sys
 from .client import VARIABLE
 
 #: All of the environment that a server gets: what its interpreter and its libraries read, and its own.
-_KEPT = (b"PYTHON", b"LD_", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"PATH", VARIABLE)
+_KEPT = (b"PYTHONPATH", b"LD_", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"PATH", VARIABLE)
 _CODE = "from cmanager.__main__ import serve; serve()"
 _CAP_SYS_NICE = 23
 

@@ -20,7 +20,7 @@ from ..linux import syscalls
 from .become import become
 from .caller import Standing, check_interpreter
 from .handing import Hands, Typed
-from .rehearsal import rehearse
+from .rehearsal import rehearse, rehearsed_request
 from .request import Refused, Request, receive
 from .server import LEAVE
 from .stamp import Stamp
@@ -53,12 +53,13 @@ class Work:
             os.setsid()
             if ahead:
                 rehearse(self.main)
-                self.stamp.holds()
-                self.standing.check(Standing.of("self"))
+                self._become(rehearsed_request())
             with waiting:
                 _, fds, _, _ = socket.recv_fds(waiting, 1, 1, socket.MSG_CMSG_CLOEXEC)
             if fds:
                 self._do(socket.socket(fileno=fds[0]))
+        except Refused as refused:  # in the rehearsal
+            os._exit(LEAVE if refused.leave else 0)
         finally:
             os._exit(0)
 
@@ -66,7 +67,9 @@ class Work:
         try:
             request = receive(connection)
             # Above all numbers that the caller's descriptors have.
-            connection = _moved(connection, max(request.numbers) + 1)
+            free = max(request.numbers) + 1
+            connection = socket.socket(fileno=_lifted(connection.detach(), free))
+            _die_with(_lifted(request.lifeline, free))
             self._become(request)
         except Refused as refused:
             if refused.leave:
@@ -91,14 +94,13 @@ class Work:
         caller = Standing.of(request.pid)
         self.standing.check(caller)
         check_interpreter(request, self.environment)
-        _die_with(fcntl.fcntl(request.lifeline, fcntl.F_DUPFD_CLOEXEC, max(request.numbers) + 1))
-        os.close(request.lifeline)
         become(request, caller)
 
 
-def _moved(connection: socket.socket, least: int) -> socket.socket:
-    with connection:
-        return socket.socket(fileno=fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, least))
+def _lifted(fd: int, least: int) -> int:
+    moved: int = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+    os.close(fd)
+    return moved
 
 
 def _keep_only(fd: int) -> None:
