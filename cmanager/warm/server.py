@@ -117,7 +117,7 @@ class Server:
             if ready:
                 self._last = time.monotonic()
             elif missing:
-                self._spare = self._new(ahead=True)
+                self._keep_one_ready()
             elif not self._needed():
                 self._leave()
 
@@ -127,11 +127,18 @@ class Server:
         self._poller.register(worker.handle, select.POLLIN)
         return worker
 
+    def _keep_one_ready(self) -> None:
+        try:
+            self._spare = self._new(ahead=True)
+        except OSError:  # too many processes or descriptors: those to come will be told
+            self._ahead = False
+
     def _accept(self, listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()
         except OSError:
-            return  # it has left already
+            time.sleep(_PAUSE / 1000)  # it has left already, or we have too many descriptors for the moment
+            return
         with connection:
             pid, user = peer(connection)
             if user != os.geteuid():
