@@ -104,6 +104,8 @@ def ask(run_root: str, name: str, arguments: list[str]) -> _socket.socket:
     peer = end.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
     if int.from_bytes(peer[4:8], sys.byteorder):
         raise Cold("it is not root's")
+    if end.recv(1) != b"h":  # until then it might hang, and descriptors that were sent would be held by nobody
+        raise Cold("it ended", start=True)
     alive, _ = posix.pipe()  # the other end is closed by our end
     fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (alive, *passed))
     end.sendmsg([b"%d" % len(data)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])

@@ -143,6 +143,7 @@ class Server:
             pid, user = peer(connection)
             if user != os.geteuid():
                 return
+            _answer(connection, b"h")
             try:
                 if follow(pid) or not self._spare:
                     self._part_with_spare()

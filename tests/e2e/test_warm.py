@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cmanager.linux import cgroups
+from cmanager.linux.process import children
 
 from .. import servers
 from ..console import console, on_terminal
@@ -335,10 +336,12 @@ def test_nobody_else_can_reach_it(cli: Cli) -> None:
 
 def test_it_holds_nothing_of_its_callers(cli: Cli) -> None:
     server = servers.pid(cli)
-    before = files(server)
+    wait_until(lambda: len(children(server)) == 1, "a worker is ready")
+    before = kinds(server)
     assert len(cli.ok("run", "-d", "--network", "none", "busybox", "sleep", "1000")) == 64  # returns: nobody has stdout
     supervisor = cli.supervisor(cli.names()[0])
-    assert files(server) == before
+    wait_until(lambda: len(children(server)) == 1, "another one is ready")
+    assert kinds(server) == before
     assert os.getsid(server) == server
     assert os.readlink(f"/proc/{server}/cwd") == "/"
     assert len(os.listdir(f"/proc/{server}/task")) == 1
