@@ -23,6 +23,7 @@ CHUNK = 1 << 16
 #: Environment variable: seconds that a server waits idle, 0 for none at all.
 VARIABLE = b"CMANAGER_WARM"
 _PATIENCE = 3.0
+_CAP_SYS_NICE = 23
 _MOST_DESCRIPTORS = 250  # of one message (SCM_MAX_FD)
 #: What a worker, which is in another session, hears of by us alone; everything else that ends us ends it.
 _PASSED_ON = (
@@ -160,6 +161,10 @@ def _begin_server(run_root: str) -> None:
         return
     try:
         if not posix.fork():
+            # Beside the command that found none, and not before it; the server takes this back when it is ready.
+            status = posix.read(posix.open("/proc/self/status", posix.O_RDONLY), CHUNK)
+            if int(status.partition(b"CapEff:")[2][:17], 16) >> _CAP_SYS_NICE & 1:
+                posix.sched_setscheduler(0, posix.SCHED_IDLE, posix.sched_param(0))
             from .starting import start
 
             start(run_root, name_of_server())

@@ -15,7 +15,6 @@ from .client import VARIABLE
 #: All of the environment that a server gets: what its interpreter and its libraries read, and its own.
 _KEPT = (b"PYTHONPATH", b"LD_", b"LC_", b"LANG", b"MALLOC_", b"GLIBC_", b"PATH", VARIABLE)
 _CODE = "from cmanager.__main__ import serve; serve()"
-_CAP_SYS_NICE = 23
 
 
 def start(run_root: str, name: str) -> None:
@@ -46,15 +45,5 @@ def start(run_root: str, name: str) -> None:
             except OSError:  # of the listing itself
                 continue
     os.set_inheritable(lock, True)
-    if _may_be_nice():
-        # Beside the command that found none, and not before it; the server takes this back when it is ready.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     environment = {key: value for key, value in os.environb.items() if key.startswith(_KEPT)}
     os.execve(sys.executable, [sys.executable, "-P", "-c", _CODE, run_root, name, str(lock)], environment)
-
-
-def _may_be_nice() -> bool:
-    """Whether this process may also leave SCHED_IDLE again (sched(7))."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        effective = next(line for line in file if line.startswith("CapEff"))
-    return bool(int(effective[8:], 16) >> _CAP_SYS_NICE & 1)
