@@ -70,6 +70,7 @@ def _servers() -> Iterator[tuple[int, list[bytes]]]:
 
 def _end(pids: list[int]) -> None:
     for pid in pids:
-        process = Process.of(pid)
-        process.send(signal.SIGTERM)
-        process.wait_gone(5)
+        server, *workers = map(Process.of, (pid, *children(pid)))
+        server.send(signal.SIGTERM)
+        for process in (server, *workers):  # the one that waited for a command goes too
+            process.wait_gone(5)
