@@ -48,6 +48,8 @@ class Cold(Exception):
 
 def main(name: str, arguments: list[str]) -> None:
     """Run a command line to its end. name: what it was called as."""
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until somebody listens, without Python's exception
     try:
         run_root = wanted(arguments)
         end = ask(run_root, name, arguments)
@@ -184,12 +186,17 @@ class Served:
         self._last, self._waits = _signal.SIGKILL, False
         heard = (*_PASSED_ON, _signal.SIGTSTP)
         self._before = {n: old for n in heard if (old := _signal.getsignal(n)) != _signal.SIG_IGN}
+        if _signal.SIGINT in self._before:
+            self._before[_signal.SIGINT] = _signal.default_int_handler
         self._listen()
 
     def until_end(self) -> None:
         """Do what the worker asks for, and end as it ends."""
         while True:
-            packet, rights, *_ = self._end.recvmsg(CHUNK, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+            try:
+                packet, rights, *_ = self._end.recvmsg(CHUNK, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+            except ConnectionError:  # it ended without having read what we sent
+                packet, rights = b"", []
             kind, rest = packet[:1], packet[1:]
             if kind == b"x":
                 posix._exit(int(rest))
@@ -232,7 +239,7 @@ class Served:
             finally:
                 self._waits = False
                 self._listen()
-        except _Woken:
+        except (_Woken, ConnectionError):
             self._listen()  # where it came in between
         except KeyboardInterrupt:
             self._listen()
