@@ -22,8 +22,12 @@ def pid(cli: Cli) -> int:
 
 def workers(cli: Cli) -> list[int]:
     """Pids of those of its children that run a command."""
-    found = {child: Path(f"/proc/{child}/cmdline") for child in children(pid(cli))}
-    return [child for child, line in found.items() if line.read_bytes().startswith(b"cmanager\0")]
+    found = []
+    for child in children(pid(cli)):
+        with suppress(OSError):  # it has ended
+            if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"cmanager\0"):
+                found.append(child)
+    return found
 
 
 def begin(cli: Cli) -> int:
