@@ -6,9 +6,10 @@ The engine is the Python API (`from cmanager import Engine`), `hookimpl` with `c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # the client of the command server does without `typing`
 if TYPE_CHECKING:
+    from typing import Any
+
     from .engine import Engine
     from .hookspecs import hookimpl
 

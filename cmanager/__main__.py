@@ -1,23 +1,37 @@
-"""The command `cmanager`, also `python -m cmanager`."""
+"""The command `cmanager`, also `python -m cmanager`, and the command server that runs it again and again."""
 
 from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .supervisor.moving import Mover
+
 #: Commands that fork containers run from a sealed interpreter; a word among the arguments is enough to be careful.
 _FORKING = {"run", "start", "exec", "restart"}
 
 
-def main() -> None:
-    """Run the command line and exit with its code."""
+def main(mover: Mover | None = None) -> None:
+    """Run the command line and exit with its code. mover: who moves the streams of attached programs, None: us."""
     if not _FORKING.isdisjoint(sys.argv[1:]):
-        _seal()
+        _seal("main")
     from .cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], mover))
 
 
-def _seal() -> None:
+def serve() -> None:
+    """Be a command server (`cmanager.warm.starting`), which forks from a sealed interpreter too."""
+    _seal("serve")
+    from .cli.main import COMMANDS
+    from .warm import serving
+
+    run_root, name, lock = sys.argv[1:]
+    serving.serve(run_root, name, int(lock), main, [f"{__package__}.cli.{command}" for command in COMMANDS])
+
+
+def _seal(function: str) -> None:
     """Execute this command again on an interpreter that a container cannot write to, before anything is imported."""
     import os
 
@@ -26,7 +40,7 @@ def _seal() -> None:
     from .linux import seal
 
     try:
-        seal.execute("cmanager.__main__:main", sys.argv[1:])
+        seal.execute(f"cmanager.__main__:{function}", sys.argv[1:])
     except OSError as error:
         print(f"cmanager: cannot seal the interpreter: {error.strerror} (errno {error.errno})", file=sys.stderr)
         sys.exit(125)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .support import COMMAND, Cli
+from .support import Cli
 
 
 class Console:
@@ -87,7 +87,7 @@ class Console:
 @contextmanager
 def console(cli: Cli, *arguments: str, rows: int = 31, columns: int = 97) -> Iterator[Console]:
     """`cmanager` with these arguments on a terminal."""
-    with on_terminal([*COMMAND, *arguments], cli, rows, columns) as opened:
+    with on_terminal([*cli.command, *arguments], cli, rows, columns) as opened:
         yield opened
 
 

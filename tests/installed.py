@@ -15,7 +15,7 @@ import pytest
 from .support import CHECKOUT, Cli
 
 #: What of the checkout goes into a wheel.
-_PARTS = ("cmanager", "plugins", "LICENSE", "README.md", "plugins.toml", "pyproject.toml", "setup.py")
+_PARTS = ("bin", "cmanager", "plugins", "LICENSE", "README.md", "plugins.toml", "pyproject.toml", "setup.py")
 _LEAST_SETUPTOOLS = 77
 _PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 

@@ -19,8 +19,13 @@ from attrs import asdict, frozen
 from cmanager.linux import cgroups
 
 CHECKOUT = Path(__file__).parent.parent
-#: The command under test: the checkout's, or an installed one that `.ci/run` names.
-COMMAND = os.environ.get("CMANAGER_TEST_COMMAND", "").split() or [sys.executable, "-m", "cmanager"]
+#: The checkout's command, without and with a command server: what the launcher executes.
+COLD = [sys.executable, "-m", "cmanager"]
+WARM = [sys.executable, "-I", "-S", f"{CHECKOUT}/cmanager/warm/command.py", f"{CHECKOUT}/cmanager/__main__.py"]
+#: The command under test: one that is named, the checkout's warm one, or its cold one.
+COMMAND = os.environ.get("CMANAGER_TEST_COMMAND", "").split() or (
+    WARM if os.environ.get("CMANAGER_TESTS_WARM") else COLD
+)
 #: How much longer things may take here: in the emulated machine of tests/vm everything is slow.
 PATIENCE = 10 if "TCG" in Path("/proc/cpuinfo").read_text(encoding="ascii") else 1
 _TIMEOUT = 120
@@ -89,7 +94,7 @@ class Cli:
     def environment(self) -> dict[str, str]:
         """The variables that lead a command to this directory, and to the code under test."""
         variables = {**os.environ, "CMANAGER_ROOT": str(self.root), "CMANAGER_RUN_ROOT": str(self.run_root)}
-        if self.command is COMMAND:
+        if list(self.command) in (COLD, WARM, COMMAND):
             variables["PYTHONPATH"] = f"{CHECKOUT}:{CHECKOUT}/plugins:{variables.get('PYTHONPATH', '')}".rstrip(":")
         else:
             variables.pop("PYTHONPATH", None)

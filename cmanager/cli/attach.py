@@ -21,4 +21,6 @@ def command(settings: Settings, no_stdin: bool, detach_keys: bytes, sig_proxy: b
     request = engine.inspect(container).request
     interactive = request.interactive and not no_stdin
     window(tty=request.tty, interactive=interactive)
-    return pump(engine.attach(container), interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy)
+    return pump(
+        settings, engine.attach(container), interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy
+    )

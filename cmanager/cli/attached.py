@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from .main import Refused
+from .main import Refused, Settings
 
 if TYPE_CHECKING:
     from ..engine import Session
@@ -32,7 +32,13 @@ def window(*, tty: bool, interactive: bool) -> tuple[int, int] | None:
 
 
 def pump(
-    session: Session, *, interactive: bool, detach_keys: bytes, sig_proxy: bool, streams: Collection[str] = ()
+    settings: Settings,
+    session: Session,
+    *,
+    interactive: bool,
+    detach_keys: bytes,
+    sig_proxy: bool,
+    streams: Collection[str] = (),
 ) -> int:
     """Move data until the program ends or the detach keys are typed; returns what the command exits with.
 
@@ -41,7 +47,8 @@ def pump(
     out = 1 if not streams or "stdout" in streams else -1
     err = 2 if not streams or "stderr" in streams else -1
     stdin = 0 if interactive else -1
-    code = session.pump(stdin, out, err, forward_signals=sig_proxy, detach_keys=detach_keys)
+    by = {"by": settings.mover} if settings.mover else {}
+    code = session.pump(stdin, out, err, forward_signals=sig_proxy, detach_keys=detach_keys, **by)
     if code is None:
         # The prompt goes on where the program's output stopped.
         print(file=sys.stderr)

@@ -45,4 +45,4 @@ def command(
     session = settings.engine().exec(container, request, attached=not detach, window=size)
     if session is None:
         return 0
-    return pump(session, interactive=interactive, detach_keys=detach_keys, sig_proxy=False)
+    return pump(settings, session, interactive=interactive, detach_keys=detach_keys, sig_proxy=False)

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from ..engine import Engine
+    from ..supervisor.moving import Mover
 
 #: Set by the scripts of `cmanager completion` (click's protocol).
 COMPLETE = "_CMANAGER_COMPLETE"
+#: How many seconds the command server waits for another command, 0: it is not used.
+WARM = "CMANAGER_WARM"
 #: Each command, the line `--help` shows for it; its file has the same name.
 COMMANDS = {
     "run": "create a container and start it",
@@ -68,10 +71,10 @@ COMMANDS = {
 
 
 class Settings:
-    """The global options, and the engine they lead to."""
+    """The global options, and the engine they lead to. mover: who moves the streams of attached programs, None: us."""
 
-    def __init__(self, root: str, run_root: str, config: str | None) -> None:
-        self.root, self.run_root, self.config = root, run_root, config
+    def __init__(self, root: str, run_root: str, config: str | None, mover: Mover | None) -> None:
+        self.root, self.run_root, self.config, self.mover = root, run_root, config, mover
 
     def engine(self, **extra: Any) -> Engine:
         """The engine; only commands that need one pay for importing it."""
@@ -150,20 +153,30 @@ class Refused(click.ClickException):
 )
 @click.option("--run-root", default="/run/cmanager", envvar="CMANAGER_RUN_ROOT", help="Directory of what does not.")
 @click.option("--config", default=None, envvar="CMANAGER_CONFIG", help="plugins.toml to lay over the shipped one.")
+@click.option("--no-warm", is_flag=True, help="Use no command server, and start none.")
 @click.pass_context
-def cli(ctx: click.Context, root: str, run_root: str, config: str | None) -> None:
+def cli(ctx: click.Context, root: str, run_root: str, config: str | None, no_warm: bool) -> None:
     """A pluggable, multi-runtime container manager for Linux."""
-    ctx.obj = Settings(root, run_root, config)
+    # Whoever could have used a server has read --no-warm already: cmanager.warm.client.
+    ctx.obj = Settings(root, run_root, config, ctx.obj)
+    seconds = os.environ.get(WARM) or "0"
+    if not (seconds.isascii() and seconds.isdigit()):
+        from ..errors import InvalidError
+
+        raise InvalidError(f"{WARM}={seconds} in the environment is no whole number of seconds")
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command line; returns its exit code. Every error is one line on stderr."""
+def run(arguments: list[str], mover: Mover | None = None) -> int:
+    """Run one command line; returns its exit code. Every error is one line on stderr.
+
+    mover: who moves the streams of attached programs; None for this process.
+    """
     try:
         if COMPLETE in os.environ:
             from .completion import prepare
 
             prepare(cli)
-        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False)
+        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=mover)
         sys.stdout.flush()
         return int(result or 0)
     except Refused as error:

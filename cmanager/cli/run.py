@@ -87,7 +87,9 @@ def command(
         return 0
     if streams and not {"stdout", "stderr"}.intersection(streams):
         click.echo(started.container.id)  # as in Docker: nothing else will be seen of it
-    code = pump(started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy, streams=streams)
+    code = pump(
+        settings, started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy, streams=streams
+    )
     if usage and started.usage:
         _tell(started.usage, usage)
     return code

@@ -46,4 +46,4 @@ def command(
     size = window(tty=request.tty, interactive=interactive)
     started = engine.start(containers[0], attached=True, window=size)
     assert isinstance(started, Session), "asked for"
-    return pump(started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy)
+    return pump(settings, started, interactive=interactive, detach_keys=detach_keys, sig_proxy=sig_proxy)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from ..model.codec import from_data
 from ..model.container import Container
 from ..model.usage import Usage
-from ..supervisor import attach, keys
+from ..supervisor import keys
+from ..supervisor.moving import How, Mover, move
 
 __all__ = ["Session"]
-
-_FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-
-
-class _Interrupted(BaseException):
-    """A signal whose business is to end this process, once the terminal is as it was."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Session:
@@ -58,20 +46,17 @@ class Session:
         *,
         forward_signals: bool = False,
         detach_keys: bytes = keys.parse(keys.DEFAULT),
+        by: Mover = move,
     ) -> int | None:
         """Move data between these descriptors and the program until it ends; returns its exit code.
 
         None is returned when the detach keys were typed; they are looked for where stdin is a terminal and the program
         has one too. Such a terminal is raw meanwhile and restored whatever happens. forward_signals: otherwise pass the
-        signals that this process gets on to the container (main thread only).
+        signals that this process gets on to the container (main thread only). by: who moves it.
         """
-        raw = self.tty and stdin >= 0 and os.isatty(stdin)
+        how = How(self.tty, self._late, forward_signals, stdin, stdout, stderr, detach_keys)
         try:
-            if raw:
-                code = self._pump_raw(stdin, stdout, stderr, detach_keys)
-            else:
-                handlers = {int(number): self._send for number in _FORWARDED if forward_signals}
-                code = attach.pump(self._end, stdin, stdout, stderr, handlers, keys.Detach(b""), self._used)
+            code = by(self._end, how, self._send, self._used)
         except keys.Detached:
             return None
         finally:
@@ -84,38 +69,3 @@ class Session:
 
     def _used(self, payload: bytes) -> None:
         self.usage = from_data(Usage, json.loads(payload))
-
-    def _pump_raw(self, stdin: int, stdout: int, stderr: int, detach_keys: bytes) -> int | None:
-        from ..supervisor.terminal import ENDING, Terminal, made_raw
-
-        terminal = Terminal(stdin)
-
-        def resized(number: int) -> None:
-            attach.resize(self._end, *terminal.size())
-
-        def continued(number: int) -> None:
-            terminal.raw()
-            resized(number)
-
-        handlers: dict[int, Callable[[int], None]] = {int(number): _interrupt for number in ENDING}
-        handlers |= {int(signal.SIGWINCH): resized, int(signal.SIGCONT): continued}
-        with _dying_properly(), made_raw(terminal):
-            if self._late:
-                # A size that differs, and differs back, makes full-screen programs draw for whoever came later.
-                rows, columns = terminal.size()
-                attach.resize(self._end, rows + 1, columns)
-                resized(signal.SIGWINCH)
-            return attach.pump(self._end, stdin, stdout, stderr, handlers, keys.Detach(detach_keys), self._used)
-
-
-def _interrupt(number: int) -> None:
-    raise _Interrupted(number)
-
-
-@contextmanager
-def _dying_properly() -> Iterator[None]:
-    try:
-        yield
-    except _Interrupted as interrupted:
-        signal.signal(interrupted.number, signal.SIG_DFL)
-        signal.raise_signal(interrupted.number)

@@ -38,6 +38,15 @@ def write_all(fd: int, content: bytes | bytearray | memoryview) -> None:
         view = view[os.write(fd, view) :]
 
 
+def read_small(path: str) -> str:
+    """The content of one of the kernel's files, of which a read(2) takes all (proc(5)). Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.fsdecode(os.read(fd, 1 << 16))
+    finally:
+        os.close(fd)
+
+
 def sync_directory(path: str) -> None:
     """fsync a directory, so that a rename in it survives a power loss."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

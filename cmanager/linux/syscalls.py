@@ -18,8 +18,8 @@ _libc: Final = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 _OLD_NUMBERS: Final = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317, "bpf": 321},
-    "aarch64": {"pivot_root": 41, "keyctl": 219, "seccomp": 277, "bpf": 280},
+    "x86_64": {"pivot_root": 155, "keyctl": 250, "ioprio_set": 251, "ioprio_get": 252, "seccomp": 317, "bpf": 321},
+    "aarch64": {"pivot_root": 41, "keyctl": 219, "ioprio_set": 30, "ioprio_get": 31, "seccomp": 277, "bpf": 280},
 }
 _MACHINE: Final = platform.machine()
 
@@ -106,6 +106,7 @@ SECBIT_NO_SETUID_FIXUP: Final = 0x4
 
 _SECCOMP_SET_MODE_FILTER = 1
 _KEYCTL_JOIN_SESSION_KEYRING = 1
+_IOPRIO_WHO_PROCESS = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -292,6 +293,16 @@ def setdomainname(name: str) -> None:
 def new_session_keyring() -> None:
     """keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: leave the caller's keyring behind."""
     _call(_old_number("keyctl"), _KEYCTL_JOIN_SESSION_KEYRING, None, path="session keyring")
+
+
+def ioprio_get(pid: int) -> int:
+    """ioprio_get(2): class and level of a process (0: the caller)."""
+    return _call(_old_number("ioprio_get"), _IOPRIO_WHO_PROCESS, pid, path="I/O priority")
+
+
+def ioprio_set(pid: int, value: int) -> None:
+    """ioprio_set(2): give a process (0: the caller) what `ioprio_get` returned."""
+    _call(_old_number("ioprio_set"), _IOPRIO_WHO_PROCESS, pid, value, path="I/O priority")
 
 
 def seccomp_filter(program: bytes) -> None:

@@ -15,6 +15,6 @@ execution.py   the supervisor of one exec
 rootfs.py      the root file system, mounted; volumes.py fills and mounts volumes; etc.py hosts, hostname, resolv.conf
 stdio.py       the container's streams and whoever is attached
 output.py      where what it writes goes; log.py the log and its rotation, sinks/ the other places
-attach.py      the client's side; terminal.py the client's terminal, keys.py the detach keys
+attach.py      the client's side, moving.py all of it; terminal.py the client's terminal, keys.py the detach keys
 announce.py    events, for the journal and for plugins that listen
 """

@@ -13,11 +13,18 @@ import pytest
 
 from cmanager.cli.plugin import KINDS
 
-from .. import installed, tutorial
-from ..support import CHECKOUT, Cli
+from .. import installed, servers, tutorial
+from ..support import CHECKOUT, WARM, Cli
 from ..turns import held
 
 pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_servers_left(own_network: None) -> Iterator[None]:
+    """Command servers that tests have begun, by whatever installed command, end with the session's namespaces."""
+    yield
+    servers.end_here()
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +49,16 @@ def build(mirrors: int, *names: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def machine(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def machine(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """State directories that the tests share, so that layers are unpacked once."""
     if os.geteuid() != 0:
         pytest.skip("needs root: run it with sudo")
     directory = tmp_path_factory.mktemp("cmanager")
-    return Cli(directory / "root", directory / "run")
+    made = Cli(directory / "root", directory / "run")
+    if made.command is WARM:
+        servers.begin(made)
+    yield made
+    servers.end(made)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from ..console import console, on_terminal
-from ..support import COMMAND, Cli, wait_until
+from ..support import Cli, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -173,7 +173,7 @@ def stopped(pid: int) -> bool:
 
 
 def test_the_clients_job_control_is_the_kernels(cli: Cli) -> None:
-    command = " ".join(COMMAND)
+    command = " ".join(cli.command)
     with on_terminal(["bash", "--norc", "--noprofile", "-i"], cli) as screen:
         screen.line("PS1='out> '")
         screen.see("out> ")

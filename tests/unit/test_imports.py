@@ -12,7 +12,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
 #: From left to right; an import may skip rooms to the right, never go left.
-ROOMS = ("cli", "engine", "supervisor", "oci", "plugins", "hookspecs", "seams", "model", "linux", "errors")
+ROOMS = ("cli", "warm", "engine", "supervisor", "oci", "plugins", "hookspecs", "seams", "model", "linux", "errors")
 #: Rooms beside the row, with what they may import; the kit finds a provider by the loader, as cmanager does.
 BESIDE = {"state": {"model", "linux", "errors"}, "testing": {"plugins", "seams", "model", "linux", "errors"}}
 #: What `plugin new` writes: code of a third party.

@@ -1,0 +1,246 @@
+"""The server: one process, one thread, that forks a worker for each command and holds nothing of anybody's.
+
+Kill it at any moment: workers go on, and the next command does without it and starts another one. It has the
+descriptors of no caller, only the connection by which a client is told that a signal has killed its worker.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from attrs import frozen
+
+from ..errors import HostError
+from ..linux import cgroups, files
+from .request import peer
+
+#: Exit code of a worker before it was told to go: whatever it found, the server should make room for another one.
+LEAVE = 96
+_TICK = 10.0  # seconds after which a look is taken whether it is still wanted
+_BACKLOG = 1024
+_PAUSE = 20  # milliseconds for a command to get on with its work before the next worker is forked
+
+
+@frozen
+class Place:
+    """Where a server listens. directory: 0700; name: of its socket there; lock: held for as long as it listens."""
+
+    directory: str
+    name: str
+    lock: int
+
+    @property
+    def path(self) -> str:
+        """Of its socket."""
+        return f"{self.directory}/{self.name}"
+
+    def listen(self) -> socket.socket:
+        """Begin to listen, in place of a server that was killed. Raises OSError."""
+        os.chmod(self.directory, 0o700)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        fd = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            listener.bind(f"/proc/self/fd/{fd}/{self.name}")
+        finally:
+            os.close(fd)
+        os.chmod(self.path, 0o600)
+        listener.listen(_BACKLOG)
+        return listener
+
+
+#: Called in a fork of the server with an end of a socketpair, and whether there is time until it gets a connection.
+Work = Callable[[socket.socket, bool], NoReturn]
+
+
+class _Worker:
+    """A fork of the server. waiting: the way to it until it gets a connection; handle: its pidfd.
+
+    ahead: it is not needed yet.
+    """
+
+    def __init__(self, work: Work, *, ahead: bool) -> None:
+        self.waiting, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.pid = os.fork()
+            if not self.pid:
+                work(theirs, ahead)
+        self.handle = os.pidfd_open(self.pid)
+        self.connection: socket.socket | None = None
+
+    def take(self, connection: socket.socket) -> None:
+        """Do the work of this client. Raises OSError when it has been killed."""
+        self.connection = connection.dup()
+        with self.waiting:
+            socket.send_fds(self.waiting, [b"w"], [connection.fileno()])
+
+
+class Server:
+    """Serves until it is idle, its socket is gone, it is not wanted any more or a worker finds that it should leave.
+
+    work: called in each worker; wanted: asked now and then; idle: seconds without a command. One worker waits for the
+    next command, which so does without a fork.
+    """
+
+    def __init__(self, place: Place, work: Work, wanted: Callable[[], bool], idle: float) -> None:
+        self._place, self._work, self._wanted, self._idle = place, work, wanted, idle
+        self._workers: dict[int, _Worker] = {}
+        self._spare: _Worker | None = None
+        self._ahead = True  # until one dies without having been asked for anything
+        self._poller = select.poll()
+        self._last = time.monotonic()
+
+    def run(self) -> None:
+        """Serve; returns when it has left and the last worker has ended."""
+        self._listener: socket.socket | None = self._place.listen()
+        self._inode = os.stat(self._place.path).st_ino
+        self._poller.register(self._listener, select.POLLIN)
+        gc.collect()
+        # Pages stay shared as long as nobody writes to their reference counts.
+        gc.freeze()
+        while self._listener or self._workers:
+            missing = self._listener and self._ahead and not self._spare
+            ready = [fd for fd, _ in self._poller.poll(_PAUSE if missing else min(_TICK, self._idle) * 1000)]
+            for fd in ready:
+                if fd in self._workers:
+                    self._ended(self._workers.pop(fd))
+                elif self._listener:
+                    self._accept(self._listener)
+            if ready:
+                self._last = time.monotonic()
+            elif missing:
+                self._keep_one_ready()
+            elif not self._needed():
+                self._leave()
+
+    def _new(self, *, ahead: bool) -> _Worker:
+        worker = _Worker(self._work, ahead=ahead)
+        self._workers[worker.handle] = worker
+        self._poller.register(worker.handle, select.POLLIN)
+        return worker
+
+    def _keep_one_ready(self) -> None:
+        try:
+            self._spare = self._new(ahead=True)
+        except OSError:  # too many processes or descriptors: those to come will be told
+            self._ahead = False
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            time.sleep(_PAUSE / 1000)  # it has left already, or we have too many descriptors for the moment
+            return
+        with connection:
+            pid, user = peer(connection)
+            if user != os.geteuid():
+                return
+            _answer(connection, b"h")
+            try:
+                if follow(pid) or not self._spare:
+                    self._part_with_spare()
+                    self._spare = self._new(ahead=False)
+                worker, self._spare, self._ahead = self._spare, None, True
+                worker.take(connection)
+            except (OSError, HostError) as error:
+                _answer(connection, b"c" + str(error).encode())
+
+    def _part_with_spare(self) -> None:
+        """It ends when nobody can talk to it any more."""
+        if self._spare:
+            self._spare.waiting.close()
+            self._spare = None
+
+    def _ended(self, worker: _Worker) -> None:
+        self._poller.unregister(worker.handle)
+        os.close(worker.handle)
+        _, status = os.waitpid(worker.pid, 0)
+        if worker is self._spare:
+            self._part_with_spare()
+            self._ahead = False
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == LEAVE:
+            self._leave()
+        if worker.connection:
+            with worker.connection:
+                if os.WIFSIGNALED(status):
+                    _answer(worker.connection, b"k%d" % os.WTERMSIG(status))
+                elif os.WEXITSTATUS(status) == LEAVE:
+                    _answer(worker.connection, b"smakes room for a new one")
+
+    def _needed(self) -> bool:
+        busy = [worker for worker in self._workers.values() if worker is not self._spare]
+        if not busy and time.monotonic() - self._last >= self._idle:
+            return False
+        try:
+            there = os.stat(self._place.path).st_ino == self._inode
+            # Whoever it has followed into a cgroup may be gone, and want the cgroup to be gone as well.
+            ours = {os.getpid(), *(worker.pid for worker in self._workers.values())}
+            return there and not alone(ours) and self._wanted()
+        except OSError:
+            return False
+
+    def _leave(self) -> None:
+        """Let another server take the place; whoever waits to be accepted goes on without."""
+        if self._listener is None:
+            return
+        self._poller.unregister(self._listener)
+        with suppress(OSError):
+            if os.stat(self._place.path).st_ino == self._inode:
+                os.unlink(self._place.path)
+        self._listener.close()
+        self._listener = None
+        os.close(self._place.lock)
+        self._part_with_spare()
+
+
+def follow(pid: int) -> bool:
+    """Move this process into the cgroups of another, so that what it forks is born there (cgroups(7)).
+
+    Returns whether it had to: two reads where it is there already. Raises OSError, HostError.
+    """
+    theirs, own = _cgroups(pid), _cgroups(os.getpid())
+    if theirs == own:
+        return False
+    places = _places(theirs)
+    for controllers, path in theirs.items():
+        if own.get(controllers) != path:
+            if controllers not in places:
+                raise HostError("follow into the cgroup", path, 2)
+            cgroups.join(places[controllers])
+    return True
+
+
+def alone(ours: set[int]) -> bool:
+    """Whether nobody but these is in one of the cgroups, other than a root, that this process is in. Raises OSError."""
+    places = _places({controllers: path for controllers, path in _cgroups(os.getpid()).items() if path != "/"})
+    found = (files.read_small(f"{place}/cgroup.procs") for place in places.values())
+    return any(set(map(int, pids.split())) <= ours for pids in found)
+
+
+def _cgroups(pid: int) -> dict[str, str]:
+    """By the controllers, as /proc/PID/cgroup has them."""
+    lines = files.read_small(f"/proc/{pid}/cgroup").splitlines()
+    return {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+
+
+def _places(found: dict[str, str]) -> dict[str, str]:
+    """The directories of such cgroups, as far as their hierarchies are mounted."""
+    mounted = {
+        frozenset(hierarchy.controllers if hierarchy.version == 1 else ("",)): hierarchy
+        for hierarchy in (cgroups.hierarchies() if found else ())
+    }
+    kinds = {controllers: frozenset(controllers.split(",")) for controllers in found}
+    return {key: mounted[kind].path(found[key]) for key, kind in kinds.items() if kind in mounted}
+
+
+def _answer(connection: socket.socket, packet: bytes) -> None:
+    with suppress(OSError):  # it has gone
+        connection.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -1,0 +1,144 @@
+"""The worker: a fork of the server that becomes its caller, waits for the word to go, and runs the command."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from attrs import frozen
+
+from ..linux import syscalls
+from .become import become
+from .caller import Standing, check_interpreter
+from .handing import Hands, Typed
+from .rehearsal import rehearse, rehearsed_request
+from .request import Refused, Request, receive
+from .server import LEAVE
+from .stamp import Stamp
+from .title import Title
+
+#: What is shown of a worker that has nothing to do yet.
+WAITING = "cmanager: waits for a command"
+#: The ordinary `main()`; it gets what moves the streams of attached programs.
+Main = Callable[..., None]
+
+
+@frozen
+class Work:
+    """What every worker of a server starts from: the standing, environment and code that the server was started with.
+
+    Calling it in a fork of the server, with an end of a socketpair, never returns: it waits for a connection from the
+    other end, and ends when there comes none. ahead: there is time until then.
+    """
+
+    main: Main
+    title: Title
+    standing: Standing
+    environment: dict[bytes, bytes]
+    stamp: Stamp
+
+    def __call__(self, waiting: socket.socket, ahead: bool) -> NoReturn:
+        try:
+            _keep_only(waiting.fileno())
+            self.title.set([WAITING])
+            os.setsid()
+            if ahead:
+                rehearse(self.main)
+                self._become(rehearsed_request())
+            with waiting:
+                _, fds, _, _ = socket.recv_fds(waiting, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            if fds:
+                self._do(socket.socket(fileno=fds[0]))
+        except Refused as refused:  # in the rehearsal
+            os._exit(LEAVE if refused.leave else 0)
+        finally:
+            os._exit(0)
+
+    def _do(self, connection: socket.socket) -> None:
+        try:
+            request = receive(connection)
+            # Above all numbers that the caller's descriptors have.
+            free = max(request.numbers) + 1
+            connection = socket.socket(fileno=_lifted(connection.detach(), free))
+            _die_with(_lifted(request.lifeline, free))
+            self._become(request)
+        except Refused as refused:
+            if refused.leave:
+                os._exit(LEAVE)
+            connection.send(b"c" + str(refused).encode())
+            os._exit(0)
+        except (EOFError, OSError, ValueError):
+            os._exit(0)  # it has gone, or makes no sense
+        connection.send(b"g%d" % os.getpid())
+        if connection.recv(1) != b"g":
+            os._exit(0)  # it was tired of waiting, and runs the command itself
+        code = _run(self.main, self.title, request, connection)
+        # The command is over for whoever waits for its streams or locks before it is for the client.
+        _keep_only(connection.fileno())
+        with suppress(OSError):
+            connection.send(b"x%d" % code)
+        os._exit(0)
+
+    def _become(self, request: Request) -> None:
+        if not self.stamp.holds():
+            raise Refused("what it has read has changed", leave=True)
+        caller = Standing.of(request.pid)
+        self.standing.check(caller)
+        check_interpreter(request, self.environment)
+        become(request, caller)
+
+
+def _lifted(fd: int, least: int) -> int:
+    moved: int = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+    os.close(fd)
+    return moved
+
+
+def _keep_only(fd: int) -> None:
+    if fd:
+        syscalls.close_range(0, fd - 1)
+    syscalls.close_range(fd + 1)
+
+
+def _die_with(lifeline: int) -> None:
+    """Be killed when the other end of this pipe is closed, which a client has for as long as it lives (fcntl(2))."""
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    poller = select.poll()
+    poller.register(lifeline, 0)
+    if poller.poll(0):
+        raise EOFError  # it was closed before
+
+
+def _run(main: Main, title: Title, request: Request, connection: socket.socket) -> int:
+    """Everything that an interpreter does of a program, to its exit code."""
+    sys.argv[:] = [request.name, *request.arguments]
+    title.set(["cmanager", *request.arguments])
+    if os.isatty(0):
+        sys.stdin = Typed(connection).text(*request.encoding.split())
+    try:
+        main(Hands(connection))
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return 120  # as Python does
+    return code
