@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -27,6 +28,9 @@ STRAY = (Exception, SystemExit)
 #: A member of a family; the rest becomes part of paths.
 _MEMBER = re.compile(r"[\w-]+:[a-zA-Z0-9][\w.-]{0,127}", re.ASCII)
 _TARGET = re.compile(r"([A-Za-z_][\w.]*)(?::([\w.-]+))?\s*\[api(\d+)\]")
+
+#: By module, for all loaders of this process: what was imported and found well-formed once is.
+_MANAGERS: dict[ModuleType | None, pluggy.PluginManager] = {}
 
 
 @frozen
@@ -47,7 +51,6 @@ class Loader:
     def __init__(self, config: Config, root: str, run_root: str) -> None:
         self.config = config
         self._root, self._run_root = root, run_root
-        self._modules: dict[str, pluggy.PluginManager] = {}
         self._scanned: dict[str, Found] | None = None
 
     def known(self) -> dict[str, Found]:
@@ -161,8 +164,8 @@ class Loader:
         """Import the module behind SEAM.NAME into a plugin manager of its own, so that none can harm another."""
         what = self.called(seam, name)
         module_name = self.module(seam, name)[0]
-        if module_name in self._modules:
-            return self._modules[module_name]
+        if found := _MANAGERS.get(sys.modules.get(module_name)):
+            return found
         _check_owner(module_name, what)
         try:
             module = importlib.import_module(module_name)
@@ -177,7 +180,7 @@ class Loader:
             raise PluginError(f"{what}: {_misspelt(module) or str(error).lower().splitlines()[0]}") from None
         if misspelt := _misspelt(module):
             raise PluginError(f"{what}: {misspelt}")
-        self._modules[module_name] = manager
+        _MANAGERS[module] = manager
         return manager
 
     def module(self, seam: str, name: str) -> tuple[str, str]:
