@@ -10,7 +10,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,9 +58,14 @@ def worker(cli: Cli) -> int:
     return servers.workers(cli)[0]
 
 
-def waiting(cli: Cli) -> subprocess.Popen[bytes]:
+@contextmanager
+def waiting(cli: Cli) -> Iterator[subprocess.Popen[bytes]]:
     """A command that goes on."""
-    return cli.start("events")
+    process = cli.start("events")
+    try:
+        yield process
+    finally:
+        end(process)
 
 
 # -- the same ------------------------------------------------------------------------------------------------------
@@ -190,22 +195,21 @@ def test_a_caller_in_another_cgroup_is_followed_and_not_kept(own: Cli) -> None:
 def test_what_ends_a_client_ends_its_worker(cli: Cli, cold: Cli, name: str) -> None:
     codes = []
     for way in (cli, cold):
-        process = waiting(way)
-        pid = worker(cli) if way is cli else process.pid
-        wait_until(lambda pid=pid: waits(pid), "it waits")
-        process.send_signal(ENDED[name])
-        process.communicate(timeout=20)
-        wait_until(lambda: not servers.workers(cli), "the worker is gone")
+        with waiting(way) as process:
+            pid = worker(cli) if way is cli else process.pid
+            wait_until(lambda pid=pid: waits(pid), "it waits")
+            process.send_signal(ENDED[name])
+            process.wait(20)
+            wait_until(lambda: not servers.workers(cli), "the worker is gone")
         codes.append(process.returncode)
     assert codes[0] == codes[1]
 
 
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV"])
 def test_a_client_ends_as_its_worker(cli: Cli, name: str) -> None:
-    process = waiting(cli)
-    os.kill(worker(cli), getattr(signal, f"SIG{name}"))
-    process.communicate(timeout=20)
-    assert process.returncode == -getattr(signal, f"SIG{name}")
+    with waiting(cli) as process:
+        os.kill(worker(cli), getattr(signal, f"SIG{name}"))
+        assert process.wait(20) == -getattr(signal, f"SIG{name}")
 
 
 def test_signals_reach_the_container(cli: Cli) -> None:
