@@ -27,7 +27,9 @@ def hostile(machine: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     options = (
         *("-l", f"a={EVIL}", "-e", f"A={EVIL}", "--annotation", f"a={EVIL}", "-p", "18081:80"),
         *("-v", "hostile:/data", "-v", f"{place}:/mnt", "--mount", f"type=bind,src={place},dst=/{EVIL}"),
-        *("--health-cmd", f"printf '{EVIL}'; false", "--health-interval", "200ms"),
+        # The second check never ends: others look at what runs on this machine meanwhile.
+        *("--health-cmd", f"printf '{EVIL}'; test ! -e /mnt/asked || sleep 1000; touch /mnt/asked; false"),
+        *("--health-interval", "200ms", "--health-timeout", "1h"),
     )
     try:
         machine.ok("run", "-d", "--name", "hostile", *options, "busybox", "sh", "-c", script, EVIL)

@@ -79,7 +79,9 @@ def test_what_needs_no_plugin_works(orphan: InstalledCli) -> None:
     assert orphan.ok("logs", "box") == "hello"
     attached = orphan.start("attach", "--no-stdin", "box")
     waiting = orphan.start("wait", "box")
+    told = ("events", "--since", "1h", "--until", "0s", "--filter", "event=attach")
     try:
+        wait_until(lambda: orphan.ok(*told), "it is attached")
         assert orphan.ok("exec", "other", "echo", "well") == "well"
         orphan.ok("gc")
         orphan.ok("stop", "-t", "20", "box")
