@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..model import DeviceLimit, DeviceRule, HugetlbLimit, Limits, Rate
+    from ..model import DeviceLimit, DeviceRule, HugetlbLimit, Limits
 
 _SPEED = "DEVICE:BYTES"
 _OPERATIONS = "DEVICE:NUMBER"
@@ -93,20 +93,21 @@ def parsed(given: dict[str, Any]) -> Limits:
     )
 
 
-def rate(text: str) -> Rate:
-    """`--network-rate`: one for both directions, or `receive=` and `send=`, 0 for no bound."""
+def rate(text: str) -> dict[str, int]:
+    """`--network-rate` as fields of `Rate`: one for both directions, or `receive=` and `send=`, 0 for no bound."""
     from ..errors import InvalidError
-    from ..model import Rate
 
+    if not text:
+        return {}
     if "=" not in text:
-        return Rate(*[_speed(text)] * 2) if text else Rate()
-    found = {}
+        return dict.fromkeys(("receive", "send"), _speed(text))
+    found: dict[str, int] = {}
     for part in text.split(","):
         way, _, speed = part.partition("=")
         if way not in ("receive", "send") or way in found:
             raise InvalidError(f"invalid --network-rate {text!r}, expected RATE or receive=RATE,send=RATE")
         found[way] = _speed(speed)
-    return Rate(**found)
+    return found
 
 
 def _speed(text: str) -> int:
@@ -116,7 +117,8 @@ def _speed(text: str) -> int:
     if text == "0":
         return 0
     if match := _RATE.fullmatch(text):
-        return int(float(match[1]) * 1000 ** " kmg".index(match[2].lower() or " ") / 8)
+        speed = float(match[1]) * 1000 ** " kmg".index(match[2].lower() or " ") / 8
+        return max(1, int(speed)) if speed else 0  # 0 is no bound
     return parse_size(text, "--network-rate")
 
 

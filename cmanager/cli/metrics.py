@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
-from typing import Any, NoReturn
+import threading
+from typing import Any
 
 import click
 
@@ -12,10 +14,6 @@ from .main import Settings
 
 #: Seconds that a client has for its request.
 _PATIENCE = 10
-
-
-class _Ended(BaseException):
-    """A signal that ends the server, which is success."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,14 +73,22 @@ def _serve(registry: Any, address: tuple[Any, int], text: str) -> None:
     class Server(WSGIServer):
         address_family = socket.AF_INET6 if address[0].version == 6 else socket.AF_INET
 
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that has left, or says nothing, is its own loss."""
+
     class Handler(WSGIRequestHandler):
         timeout = _PATIENCE
+
+        def get_stderr(self) -> Any:
+            """Where wsgiref puts tracebacks."""
+            return io.StringIO()
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nobody wants a line for each look."""
 
-    def ended(number: int, frame: object) -> NoReturn:
-        raise _Ended
+    def ended(number: int, frame: object) -> None:
+        # In a thread: it waits for the loop that it ends, which this interrupts.
+        threading.Thread(target=server.shutdown).start()
 
     try:
         server = make_server(str(address[0]), address[1], make_wsgi_app(registry), Server, Handler)
@@ -95,7 +101,5 @@ def _serve(registry: Any, address: tuple[Any, int], text: str) -> None:
     try:
         print(f"cmanager: metrics at http://{shown}:{port}/metrics", file=sys.stderr, flush=True)
         server.serve_forever()
-    except _Ended:
-        pass
     finally:
         server.server_close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InvalidError, UnsupportedError
 from ..linux.mounts import Mount
-from ..model import Namespaces, RunRequest, Ulimit
+from ..model import Namespaces, Rate, RunRequest, Ulimit
 from ..model.names import check_name
 from . import limits, logging, mounts
 from .output.human import parse_size
@@ -54,7 +54,7 @@ def build(image: str, command: tuple[str, ...], **given: Any) -> RunRequest:
         ulimits=tuple(ulimit(text) for text in given["ulimit"]),
         limits=limits.parsed(given),
         lax=given["limits"] == "lax",
-        rate=limits.rate(given["network_rate"]),
+        rate=Rate(**limits.rate(given["network_rate"])),
         namespaces=Namespaces(
             pid=given["pid"],
             ipc=given["ipc"],

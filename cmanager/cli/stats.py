@@ -26,7 +26,7 @@ _SHORT = 0.1
 @click.option("--no-trunc", is_flag=True, help="Do not shorten.")
 @click.option("--by-label", default="", metavar="KEY", help="A line for each value of this label, summed.")
 @click.option(
-    "--interval", type=click.FloatRange(0.01), default=None, metavar="SECONDS", help="Time between two looks, 1."
+    "--interval", type=click.FloatRange(0.01, 86400), default=None, metavar="SECONDS", help="Time between two looks, 1."
 )
 @list_options
 @click.argument("containers", nargs=-1)

@@ -30,7 +30,7 @@ def _update(settings: Settings, /, restart: str, force: bool, containers: tuple[
     change = Update(
         limits,
         restart_policy(restart) if restart else None,
-        rate(given["network_rate"]) if given["network_rate"] else None,
+        rate(given["network_rate"]),
         given["limits"] == "lax",
     )
     engine = settings.engine()

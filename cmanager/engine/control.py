@@ -28,11 +28,14 @@ _PATIENCE, _LAST_PATIENCE = 5, 30  # seconds
 
 @frozen
 class Update:
-    """What `update` changes; None and Limits' None leave as it is. lax: limits that cannot be applied are left out."""
+    """What `update` changes; None and Limits' None leave as it is.
+
+    rate: those fields of `Rate` that change; lax: limits that cannot be applied are left out.
+    """
 
     limits: Limits = field(factory=Limits)
     restart: RestartPolicy | None = None
-    rate: Rate | None = None
+    rate: dict[str, int] = field(factory=dict)
     lax: bool = False
 
 
@@ -89,8 +92,13 @@ class Control:
                 raise ConflictError(f"container {word} is paused already")
             if state != expected:
                 raise ConflictError(f"container {word} is not {expected}, it is {state}")
-            self._limiter(container).freeze(container.id, frozen)
-            self._store.save_status(container.id, attrs.evolve(container.status, state=becomes))
+            limiter = self._limiter(container)
+            limiter.freeze(container.id, frozen)
+            try:
+                self._store.save_status(container.id, attrs.evolve(container.status, state=becomes))
+            except BaseException:
+                limiter.freeze(container.id, not frozen)
+                raise
         self._announcer.container("pause" if frozen else "unpause", container)
 
     def rename(self, word: str, name: str) -> None:
@@ -105,7 +113,8 @@ class Control:
     def update(self, word: str, update: Update, *, force: bool = False) -> tuple[str, ...]:
         """See `Engine.update`."""
         with self._changed(word) as container:
-            request, rate = container.request, update.rate
+            request = container.request
+            rate = attrs.evolve(request.rate, **update.rate) if update.rate else None
             after, told, warnings = self._fitted(container, update)
             if update.restart and update.restart.name != "no" and request.remove:
                 raise InvalidError("a container with --rm cannot have a restart policy")

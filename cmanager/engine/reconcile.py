@@ -15,6 +15,7 @@ from ..errors import CmanagerError, ConflictError, NotFoundError
 from ..linux import files
 from ..linux.process import boot_id
 from ..model.container import Container, State, Status
+from ..model.usage import Usage
 from ..plugins import Plugins
 from ..state import Store
 from ..supervisor import attachments, volumes
@@ -74,9 +75,12 @@ class Reconciler:
         verdict = self._verdict(status)
         if verdict == "fine":
             return container
+        used = Usage()
         if verdict == "lost":
             with suppress(CmanagerError):
-                self._plugins.get("limiter", container.providers.limiter).kill(container.id)
+                limiter = self._plugins.get("limiter", container.providers.limiter)
+                limiter.kill(container.id)
+                used = limiter.usage(container.id)
             if status.init:
                 status.init.send(9)
                 status.init.wait_gone(5)
@@ -92,7 +96,8 @@ class Reconciler:
             return None
         calm = attrs.evolve(status, supervisor=None, init=None, netns="", cgroup="", attachment=None, restart_at=0.0)
         if verdict == "lost":
-            ended = attrs.evolve(calm, state="lost", exit_code=code, error=self._last_words(container.id))
+            error = self._last_words(container.id)
+            ended = attrs.evolve(calm, state="lost", exit_code=code, error=error, usage=used)
         elif verdict == "rebooted":
             ended = attrs.evolve(calm, state="stopped", exit_code=code, error="the host was restarted")
         else:

@@ -67,6 +67,8 @@ class Starting:
             stop_requested=False,
             restarts=0,
             health=None,
+            usage=None,
+            oom_killed=False,
         )
         self._engine.store.save_status(container.id, busy)
         with suppress(FileNotFoundError):

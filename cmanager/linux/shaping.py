@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+import threading
 from contextlib import suppress
 
 from . import syscalls
@@ -66,25 +67,21 @@ def shape(here: Rtnetlink, name: str, helper: str, outgoing: int, incoming: int)
 
 def probe() -> None:
     """Do all of it in a network namespace that ends with this; raises OSError naming what the kernel lacks."""
-    hear, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
+    failed = []
+
+    def attempt() -> None:
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
+            syscalls.unshare(syscalls.CLONE_NEWNET)  # of this thread alone
             with Rtnetlink() as inside:
                 shape(inside, "lo", "probe", 1 << 20, 1 << 20)
-            code = 0
         except OSError as error:
-            os.write(tell, f"{error.errno} {error.filename or ''}".encode())
-        finally:
-            os._exit(code)
-    os.close(tell)
-    with os.fdopen(hear) as file:
-        said = file.read()
-    if os.waitpid(pid, 0)[1]:
-        number, _, what = (said or f"{errno.EIO} ").partition(" ")
-        raise OSError(int(number), os.strerror(int(number)), what)
+            failed.append(error)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
 
 
 def _bucket(here: Rtnetlink, index: int, rate: int, name: str) -> None:

@@ -11,6 +11,7 @@ from ..errors import InvalidError
 from ..linux.cgroupfs.rules import DeviceRule
 
 __all__ = [
+    "CPU_PERIOD",
     "FIRST",
     "Cgroup",
     "DeviceLimit",
@@ -25,6 +26,8 @@ __all__ = [
 
 #: What the kernel needs to run a process at all; Docker's bound.
 _LEAST_MEMORY = 6 << 20
+#: Microseconds in which `cpus` are counted: the kernel's default period.
+CPU_PERIOD = 100_000
 _POSSIBLE = "/sys/devices/system/cpu/possible"
 _NODES = "/sys/devices/system/node/possible"
 _PARENT = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.:@-]*(/[A-Za-z0-9_][A-Za-z0-9_.:@-]*)*")
@@ -128,6 +131,11 @@ def laid_over(limits: Limits, change: Limits) -> tuple[Limits, Limits]:
     Lists change by device and by size of page, new device rules follow the old ones. Where limits mean something
     together, such as memory and swap, all of them are told when one changes.
     """
+    # Two spellings of one limit: who changes it by one gives up the other.
+    if change.cpus is not None:
+        limits = evolve(limits, cpu_period=None, cpu_quota=None)
+    elif change.cpu_period is not None or change.cpu_quota is not None:
+        limits = evolve(_spelt_out(limits), cpus=None)
     given: dict[str, object] = change.given()
     told = dict(given)
     for name, value in given.items():
@@ -140,6 +148,13 @@ def laid_over(limits: Limits, change: Limits) -> tuple[Limits, Limits]:
         if any(name in given for name in group):
             told |= {name: getattr(after, name) for name in group}
     return after, Limits(**told)  # type: ignore[arg-type]
+
+
+def _spelt_out(limits: Limits) -> Limits:
+    """With a quota and a period in place of a number of processors."""
+    if limits.cpus is None:
+        return limits
+    return evolve(limits, cpu_period=CPU_PERIOD, cpu_quota=round(limits.cpus * CPU_PERIOD))
 
 
 def _merged(old: tuple[object, ...], new: tuple[object, ...]) -> tuple[object, ...]:
@@ -207,7 +222,7 @@ def _check_time(limits: Limits) -> None:
     if quota is not None and quota != -1 and not 1000 <= quota < 2**44:
         raise InvalidError(f"invalid --cpu-quota {quota}, expected -1 or at least 1000 microseconds")
     if burst is not None:
-        most = round(limits.cpus * 100_000) if limits.cpus is not None else quota
+        most = round(limits.cpus * CPU_PERIOD) if limits.cpus is not None else quota
         if burst and (most is None or most < 0):
             raise InvalidError("--cpu-burst saves up what a limit leaves over, give --cpus or --cpu-quota too")
         if burst < 0 or burst > (most or 0):
@@ -233,7 +248,7 @@ def processors(text: str, option: str = "--cpuset-cpus") -> set[int]:
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or len(part) > 16:
+        if not re.fullmatch(r"\d{1,5}(-\d{1,5})?", part, re.ASCII):
             raise InvalidError(f"invalid {option} {text!r}, expected a list such as 0-1,3")
         end = int(last) if dash else int(first)
         if end < int(first) or end > 8191:

@@ -42,6 +42,8 @@ class Accounts:
         self._look_at: float | None = None
         self._deaf_until: float | None = None
         self._alarm = Alarm(self._watched())
+        if self._alarm.fd >= 0:
+            self._look_at = time.monotonic() + _GATHER  # what happened before it was listened to
 
     @property
     def fd(self) -> int:

@@ -138,7 +138,7 @@ class Life:
         self.children = set(children(os.getpid()))
         # One that is the same may have ended, and would have no identity any more.
         init = {} if self.pid == created else {"init": Process.of(self.pid)}
-        now = {"started_at": time.time(), "finished_at": 0.0, "restart_at": 0.0}
+        now = {"started_at": time.time(), "finished_at": 0.0, "restart_at": 0.0, "usage": None, "oom_killed": False}
         self._record(state="running", exit_code=None, error="", **now, **init)
 
 

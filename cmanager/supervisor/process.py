@@ -33,7 +33,7 @@ from .health import Monitor
 from .launch import GO, Launch
 from .life import Life
 from .output import Output
-from .steps import Step, ipc_owner, namespaces, run, start_steps, unwind
+from .steps import Step, ipc_owner, namespaces, network_name, run, start_steps, unwind
 from .stopping import Stopping
 
 
@@ -250,8 +250,12 @@ class _Supervisor:
         """Begin a life anew: other containers may have other first processes by now, and the limiter counts anew."""
         limiter = self._plugins.get("limiter", self._book.container.providers.limiter)
         limiter.create(self._id, self._book.container.request.limits)
+        if (rate := self._book.container.request.rate) != self._launch.container.request.rate:
+            # It was changed while nothing ran.
+            self._plugins.get("network", network_name(self._book.container)).shape(self._id, rate)
         self._launch = attrs.evolve(
             self._launch,
+            container=self._book.container,
             namespaces=namespaces(self._launch.paths, self._book.container, self._book.other),
             ipc_owner=ipc_owner(self._book.container, self._book.other),
         )

@@ -9,10 +9,9 @@ from attrs import evolve, frozen
 
 from cmanager.linux.cgroupfs import files
 from cmanager.model import DeviceLimit, HugetlbLimit, Limits
+from cmanager.model.limits import CPU_PERIOD
 
 from .block import numbers
-
-_PERIOD = 100_000  # microseconds; the kernel's default
 
 #: From a value of the field, or an entry of its list, and all limits to what is written; "" for nothing.
 Text = Callable[[Any, Limits], str]
@@ -41,7 +40,7 @@ def plain(value: Any, limits: Limits) -> str:
 def settled(limits: Limits) -> Limits:
     """The same limits with what follows from them: a quota from a number of CPUs, a bound for swap from memory's."""
     if limits.cpus is not None:
-        limits = evolve(limits, cpus=None, cpu_period=_PERIOD, cpu_quota=round(limits.cpus * _PERIOD))
+        limits = evolve(limits, cpus=None, cpu_period=CPU_PERIOD, cpu_quota=round(limits.cpus * CPU_PERIOD))
     if limits.memory is not None and limits.memory_swap is None:
         limits = evolve(limits, memory_swap=2 * limits.memory)
     return limits

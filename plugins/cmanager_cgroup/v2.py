@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cmanager.linux.cgroupfs import files
 from cmanager.model import DeviceLimit, Limits
+from cmanager.model.limits import CPU_PERIOD
 
 from . import block
 from .tables import Row, Text, on_device, plain
@@ -15,7 +16,6 @@ _IO = "admin-guide/cgroup-v2.rst, IO Interface Files"
 _BFQ = "block/bfq-iosched.rst, 4 BFQ group scheduling"
 _CPUSET = "admin-guide/cgroup-v2.rst, Cpuset Interface Files"
 _HUGE = "admin-guide/cgroup-v2.rst, HugeTLB Interface Files"
-_PERIOD = 100_000  # microseconds; the kernel's default
 
 
 def _swap(both: int, limits: Limits) -> str:
@@ -24,7 +24,7 @@ def _swap(both: int, limits: Limits) -> str:
 
 
 def _time(quota: int, limits: Limits) -> str:
-    return f"{'max' if quota < 0 else quota} {limits.cpu_period or _PERIOD}"
+    return f"{'max' if quota < 0 else quota} {limits.cpu_period or CPU_PERIOD}"
 
 
 def _period(period: int, limits: Limits) -> str:

@@ -55,7 +55,7 @@ def test_memory_and_swap_together_have_a_bound_of_their_own(cli: Cli) -> None:
     options = ("-m", "200m", "--memory-swap", "300m", "--shm-size", "400m")
     script = "head -c {}m /dev/zero > /dev/shm/file"
     done = cli("run", "--rm", *options, "busybox", "sh", "-c", script.format(280))
-    if "swap" in done.stderr:
+    if done.returncode == 125 and "this kernel has none" in done.stderr:
         pytest.skip(done.stderr)  # the kernel does not account for it
     assert done.returncode == 0
     done = cli("run", "--name", "over", *options, "busybox", "sh", "-c", script.format(320))

@@ -68,6 +68,14 @@ def test_what_means_something_together_is_told_together() -> None:
     assert laid_over(before, Limits(pids=6))[1] == Limits(pids=6)
 
 
+def test_of_two_spellings_of_one_limit_the_last_is_kept() -> None:
+    quota = Limits(cpu_period=50_000, cpu_quota=25_000, cpu_burst=10)
+    assert laid_over(quota, Limits(cpus=0.7)) == (Limits(cpus=0.7, cpu_burst=10), Limits(cpus=0.7, cpu_burst=10))
+    assert laid_over(Limits(cpus=0.5), Limits(cpu_quota=20_000))[0] == Limits(cpu_period=100_000, cpu_quota=20_000)
+    assert laid_over(Limits(cpus=0.5), Limits(cpu_quota=-1))[0] == Limits(cpu_period=100_000, cpu_quota=-1)
+    assert laid_over(Limits(cpus=0.5), Limits(cpu_period=50_000))[0] == Limits(cpu_period=50_000, cpu_quota=50_000)
+
+
 def test_lists_change_by_what_they_are_about() -> None:
     before = Limits(
         device_read_bps=(DeviceLimit("/dev/a", 1), DeviceLimit("/dev/b", 2)),
@@ -90,10 +98,12 @@ def test_lists_change_by_what_they_are_about() -> None:
         ("1m", Rate(1 << 20, 1 << 20)),
         ("receive=1m,send=0", Rate(1 << 20, 0)),
         ("send=800bit", Rate(0, 100)),
+        ("7bit", Rate(1, 1)),
+        ("0bit", Rate(0, 0)),
     ],
 )
 def test_a_rate_is_in_bits_or_in_bytes(text: str, rate: Rate) -> None:
-    assert words.rate(text) == rate
+    assert Rate(**words.rate(text)) == rate
 
 
 @pytest.mark.parametrize("text", ["fast", "receive", "up=1m", "send=1m,send=2m", "-1mbit", "1mbits"])

@@ -30,7 +30,10 @@ def _links(name: str) -> Callable[[Usage], Values]:
 
 
 def _blocks(name: str) -> Callable[[Usage], Values]:
-    return lambda usage: [((f"/dev/{block.name}",), getattr(block, name)) for block in usage.block_io or ()]
+    return lambda usage: [
+        ((f"/dev/{block.name}" if block.name else block.device,), getattr(block, name))
+        for block in usage.block_io or ()
+    ]
 
 
 def _pages(name: str) -> Callable[[Usage], Values]:

@@ -16,7 +16,10 @@ def read(path: str) -> str:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.read(fd, 65536).decode("ascii", "replace").rstrip("\n")
+            found = b""
+            while chunk := os.read(fd, 65536):  # of cgroup.procs, a page at a time
+                found += chunk
+            return found.decode("ascii", "replace").rstrip("\n")
         finally:
             os.close(fd)
     except OSError as error:

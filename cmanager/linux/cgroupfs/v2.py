@@ -87,6 +87,7 @@ def freeze(directory: str, frozen: bool) -> None:
         poller.register(events, select.POLLPRI)
         while files.flat(events.read()).get("frozen") != int(frozen):
             if time.monotonic() > deadline:
+                files.write(f"{directory}/cgroup.freeze", "0")
                 raise HostError(f"reach frozen {int(frozen)} in", path, 110)
             poller.poll(100)
             events.seek(0)
