@@ -22,12 +22,15 @@ def wait(engine: Engine, word: str) -> int:
             try:
                 container = engine.inspect(container.id)
             except NotFoundError:
+                if container.status.supervisor:
+                    container.status.supervisor.wait_gone(5, fd)  # it is about to tell
                 return _exit_code(fd, container)
             status = container.status
             if not status.active and status.exit_code is not None:
                 return status.exit_code
             if status.supervisor and status.supervisor.alive():
-                status.supervisor.wait_gone(10**6, fd)
+                if not status.supervisor.wait_gone(10**6, fd):
+                    return _exit_code(fd, container)
             else:
                 time.sleep(0.1)  # not started yet, or being settled by another command: nothing to wait on
     finally:

@@ -40,10 +40,10 @@ def entered(path: str) -> Iterator[None]:
     try:
         there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            syscalls.setns(there, syscalls.CLONE_NEWNET)
-        finally:
-            os.close(there)
-        try:
+            try:
+                syscalls.setns(there, syscalls.CLONE_NEWNET)
+            finally:
+                os.close(there)
             yield
         finally:
             syscalls.setns(here, syscalls.CLONE_NEWNET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -61,16 +62,20 @@ def pin_here(path: str, kind: str, inside: Callable[[], None] = lambda: None) ->
     here = os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        # No signal may come in between, or its handler would run, or raise, in a namespace of ours.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            syscalls.unshare(flag)
             try:
+                syscalls.unshare(flag)
                 inside()
                 syscalls.mount(f"/proc/thread-self/ns/{kind}", path, "none", syscalls.MS_BIND)
             finally:
                 syscalls.setns(here, flag)
-        except OSError:
-            os.unlink(path)
+        except BaseException:
+            unpin(path)
             raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     finally:
         os.close(here)
 

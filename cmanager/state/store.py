@@ -194,8 +194,11 @@ class Store:
         with suppress(FileNotFoundError):
             os.unlink(f"{self.paths.root}/names/{container.name}")
 
-    def remove(self, id: str, name: str = "") -> None:
-        """Forget a container: record, log, running parts and name. What is gone is success."""
+    def remove(self, id: str, name: str = "", *, keep_lock: bool = False) -> None:
+        """Forget a container: record, log, running parts and name. What is gone is success.
+
+        keep_lock: for who holds it and is not done, and calls `forget_lock` then.
+        """
         for path in (self.paths.run_dir(id), f"{self.paths.root}/containers/{id}"):
             try:
                 files.remove_tree(path)
@@ -206,6 +209,11 @@ class Store:
             with suppress(OSError):
                 if os.readlink(link) == id:
                     os.unlink(link)
+        if not keep_lock:
+            self.forget_lock(id)
+
+    def forget_lock(self, id: str) -> None:
+        """Remove the lock of a container that is gone."""
         with suppress(OSError):
             os.unlink(f"{self.paths.run_root}/locks/{id}")
 

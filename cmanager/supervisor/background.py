@@ -33,6 +33,7 @@ def detach(keep: set[int]) -> None:
     # It waits for what it starts, whatever its maker did.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     # Pages of the parent stay shared as long as nobody writes to their reference counts.
     gc.freeze()

@@ -32,5 +32,5 @@ def remove(book: Book, plugins: Plugins, left: list[str]) -> None:
             volumes.drop(plugins, book.store, container)
         plugins.get("storage", container.providers.storage).remove(container.id)
         if not left:
-            book.store.remove(container.id, container.name)
+            book.store.remove(container.id, container.name, keep_lock=True)
             book.announce("destroy")

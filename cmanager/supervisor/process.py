@@ -290,7 +290,9 @@ class _Supervisor:
         departure.tell_waiters(self._launch.paths.waiters(self._id), code)
         told()
         left += unwind(step for step in steps if step.late)
-        if not removed:
+        if removed:
+            self._book.store.forget_lock(self._id)
+        else:
             self._book.record(
                 supervisor=None,
                 attachment=None,

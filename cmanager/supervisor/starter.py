@@ -24,6 +24,7 @@ from attrs import frozen
 from ..linux import seal, syscalls
 from ..model.codec import from_data, to_data
 from ..plugins import Plugins, load_config
+from .background import say
 from .launch import ExecLaunch, Launch, fork
 
 _KINDS: dict[str, type[Launch] | type[ExecLaunch]] = {"Launch": Launch, "ExecLaunch": ExecLaunch}
@@ -41,6 +42,17 @@ class _Starter:
 
 _starter: _Starter | None = None
 _one_at_a_time = threading.Lock()
+
+
+def _forget() -> None:
+    """In a fork of the program: the starter is its parent's, and another thread may have held the lock."""
+    global _starter, _one_at_a_time
+    if _starter:
+        _starter.end.close()
+    _starter, _one_at_a_time = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def start(launch: Launch | ExecLaunch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
@@ -61,7 +73,11 @@ def _ask(launch: Launch | ExecLaunch, words: bytes, fds: list[int]) -> None:
     global _starter
     surroundings = _surroundings(launch)
     for _ in range(2):
-        if _starter is None or _starter.surroundings != surroundings:
+        if _starter and _starter.surroundings != surroundings:
+            _starter.end.close()
+            _starter.process.wait()
+            _starter = None
+        if _starter is None:
             _starter = _begin(launch, surroundings)
         try:
             socket.send_fds(_starter.end, [words], fds)
@@ -121,22 +137,27 @@ def serve() -> NoReturn:
         if not words:
             os._exit(0)
         kind, *roles = words.decode().split()
-        _fork(_KINDS[kind], plugins, fds.pop(0), dict(zip(roles, fds, strict=True)))
+        _start(_KINDS[kind], plugins, fds[0], dict(zip(roles, fds[1:], strict=True)))
 
 
-def _fork(kind: type[Launch] | type[ExecLaunch], plugins: Plugins, data: int, fds: dict[str, int]) -> None:
-    with os.fdopen(data) as file:
-        file.seek(0)
-        launch: Launch | ExecLaunch = from_data(kind, json.load(file))
+def _start(kind: type[Launch] | type[ExecLaunch], plugins: Plugins, data: int, fds: dict[str, int]) -> None:
+    """Fork one supervisor; whatever is in the way is told to who asked for it, and to nobody else."""
     family = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
-    for seam, name in launch.container.providers.named().items():
-        plugins.prepare(seam, name)
     report = socket.socket(*family, fds["report"])
     client = socket.socket(*family, fds["client"]) if "client" in fds else None
     lock = fds.get("lock", -1)
-    fork(launch, plugins, report, client, lock)
-    report.close()
-    if client:
-        client.close()
-    if lock >= 0:
-        os.close(lock)
+    try:
+        with os.fdopen(data) as file:
+            file.seek(0)
+            launch: Launch | ExecLaunch = from_data(kind, json.load(file))
+        for seam, name in launch.container.providers.named().items():
+            plugins.prepare(seam, name)
+        fork(launch, plugins, report, client, lock)
+    except Exception as error:
+        say(report, error)
+    finally:
+        report.close()
+        if client:
+            client.close()
+        if lock >= 0:
+            os.close(lock)

@@ -48,8 +48,8 @@ class Terminal:
 @contextmanager
 def made_raw(terminal: Terminal) -> Iterator[None]:
     """Raw inside of the block, restored whatever ends it."""
-    terminal.raw()
     try:
+        terminal.raw()
         yield
     finally:
         terminal.restore()

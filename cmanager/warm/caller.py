@@ -34,7 +34,7 @@ class Standing:
     """What a process is and cannot become. status: the lines of its /proc/PID/status by their names."""
 
     namespaces: dict[str, int]
-    root: str
+    root: tuple[str, int, int]
     label: str
     personality: str
     status: dict[str, str]
@@ -45,7 +45,7 @@ class Standing:
         place = f"/proc/{pid}"
         return cls(
             namespaces={name: os.stat(f"{place}/ns/{name}").st_ino for name in _namespaces()},
-            root=os.readlink(f"{place}/root"),  # "/" where it is ours
+            root=_root(f"{place}/root"),
             label=_label(place),
             personality=read_small(f"{place}/personality"),
             status=dict(_lines(read_small(f"{place}/status"))),
@@ -81,6 +81,12 @@ def check_interpreter(request: Request, started_with: dict[bytes, bytes]) -> Non
 
 def _of_start(environment: dict[bytes, bytes]) -> set[bytes]:
     return {key for key in environment if key.startswith(_READ_AT_START) and key not in _HARMLESS}
+
+
+def _root(path: str) -> tuple[str, int, int]:
+    """Its path, "/" where it is ours, and the directory behind it."""
+    found = os.stat(path)
+    return os.readlink(path), found.st_dev, found.st_ino
 
 
 def _namespaces() -> list[str]:

@@ -157,12 +157,22 @@ def _inherited(fd: int) -> bool:
 
 def _begin_server(run_root: str) -> None:
     """In a process that nobody waits for."""
-    child = posix.fork()
+    try:
+        child = posix.fork()
+        if child:
+            posix.waitpid(child, 0)
+    except OSError:  # no room for it; or nobody is waited for where SIGCHLD is ignored
+        return
     if child:
-        posix.waitpid(child, 0)
         return
     try:
         if not posix.fork():
+            # First of all, as others may wait for the end of what these lead to.
+            posix.setsid()
+            null = posix.open("/dev/null", posix.O_RDWR)
+            for fd in (0, 1, 2):
+                posix.dup2(null, fd)
+            posix.closerange(3, 1 << 20)
             # Beside the command that found none, and not before it; the server takes this back when it is ready.
             status = posix.read(posix.open("/proc/self/status", posix.O_RDONLY), CHUNK)
             if int(status.partition(b"CapEff:")[2][:17], 16) >> _CAP_SYS_NICE & 1:

@@ -38,4 +38,6 @@ def pump(connection: _socket.socket, attached: int, how: bytes) -> None:
             word = b"d"
         except CmanagerError as error:
             word = b"e" + str(error).encode()
+        except OSError as error:  # of a terminal that has gone
+            word = b"e" + f"cannot move its streams: {error}".encode()
     connection.send(word)

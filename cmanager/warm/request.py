@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import errno
 import os
 import socket
 
@@ -13,6 +14,7 @@ from .client import VERSION
 
 _MOST = 16 << 20  # more than execve(2) takes
 _RIGHTS = 256
+_SO_PEERPIDFD = 77  # since Linux 6.5
 
 
 class Refused(Exception):
@@ -46,6 +48,19 @@ def peer(connection: _socket.socket) -> tuple[int, int]:
     """Pid and user id of who connected (SO_PEERCRED)."""
     found = array.array("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return found[0], found[1]
+
+
+def handle(connection: _socket.socket) -> int:
+    """A pidfd of who connected, so that nobody else is taken for him who gets his number; the caller closes it.
+
+    Raises OSError when he has ended.
+    """
+    try:
+        return connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            raise
+    return os.pidfd_open(peer(connection)[0])
 
 
 def receive(connection: socket.socket) -> Request:

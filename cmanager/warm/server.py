@@ -19,7 +19,7 @@ from attrs import frozen
 
 from ..errors import HostError
 from ..linux import cgroups, files
-from .request import peer
+from .request import Refused, peer
 
 #: Exit code of a worker before it was told to go: whatever it found, the server should make room for another one.
 LEAVE = 96
@@ -86,17 +86,19 @@ class _Worker:
 class Server:
     """Serves until it is idle, its socket is gone, it is not wanted any more or a worker finds that it should leave.
 
-    work: called in each worker; wanted: asked now and then; idle: seconds without a command. One worker waits for the
-    next command, which so does without a fork.
+    work: called in each worker; wanted: asked now and then; vouch: raises Refused for the pid of one whom no worker
+    will serve; idle: seconds without a command. One worker waits for the next command, which so does without a fork.
     """
 
-    def __init__(self, place: Place, work: Work, wanted: Callable[[], bool], idle: float) -> None:
-        self._place, self._work, self._wanted, self._idle = place, work, wanted, idle
+    def __init__(
+        self, place: Place, work: Work, wanted: Callable[[], bool], vouch: Callable[[int], None], idle: float
+    ) -> None:
+        self._place, self._work, self._wanted, self._vouch, self._idle = place, work, wanted, vouch, idle
         self._workers: dict[int, _Worker] = {}
         self._spare: _Worker | None = None
         self._ahead = True  # until one dies without having been asked for anything
         self._poller = select.poll()
-        self._last = time.monotonic()
+        self._last = self._looked = time.monotonic()
 
     def run(self) -> None:
         """Serve; returns when it has left and the last worker has ended."""
@@ -114,12 +116,15 @@ class Server:
                     self._ended(self._workers.pop(fd))
                 elif self._listener:
                     self._accept(self._listener)
+            now = time.monotonic()
             if ready:
-                self._last = time.monotonic()
+                self._last = now
             elif missing:
                 self._keep_one_ready()
-            elif not self._needed():
-                self._leave()
+            if now - self._looked >= min(_TICK, self._idle):
+                self._looked = now
+                if not self._needed():
+                    self._leave()
 
     def _new(self, *, ahead: bool) -> _Worker:
         worker = _Worker(self._work, ahead=ahead)
@@ -145,12 +150,12 @@ class Server:
                 return
             _answer(connection, b"h")
             try:
-                if follow(pid) or not self._spare:
+                if follow(pid, self._vouch) or not self._spare:
                     self._part_with_spare()
                     self._spare = self._new(ahead=False)
                 worker, self._spare, self._ahead = self._spare, None, True
                 worker.take(connection)
-            except (OSError, HostError) as error:
+            except (OSError, HostError, Refused) as error:
                 _answer(connection, b"c" + str(error).encode())
 
     def _part_with_spare(self) -> None:
@@ -201,14 +206,16 @@ class Server:
         self._part_with_spare()
 
 
-def follow(pid: int) -> bool:
+def follow(pid: int, vouch: Callable[[int], None]) -> bool:
     """Move this process into the cgroups of another, so that what it forks is born there (cgroups(7)).
 
-    Returns whether it had to: two reads where it is there already. Raises OSError, HostError.
+    vouch: raises for one who must not lead it anywhere. Returns whether it had to: two reads where it is there already.
+    Raises OSError, HostError, and what `vouch` does.
     """
     theirs, own = _cgroups(pid), _cgroups(os.getpid())
     if theirs == own:
         return False
+    vouch(pid)
     places = _places(theirs)
     for controllers, path in theirs.items():
         if own.get(controllers) != path:

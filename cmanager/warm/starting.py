@@ -20,30 +20,21 @@ _CODE = "from cmanager.__main__ import serve; serve()"
 def start(run_root: str, name: str) -> None:
     """Become a server, or return when there is one already or none can be; in a process that nobody waits for.
 
-    Nothing of the caller's is kept: session, directory, descriptors, signals, umask.
+    Nothing of the caller's is kept: directory, signals, umask; session and descriptors are not his any more.
     """
-    os.setsid()
     os.chdir("/")
     os.umask(0o077)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.makedirs(f"{run_root}/warm", mode=0o700, exist_ok=True)
-    lock = os.open(f"{run_root}/warm/{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(f"{run_root}/warm/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    null = os.open("/dev/null", os.O_RDWR)
-    said = os.open(f"{run_root}/warm/{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for fd, standard in ((null, 0), (null, 1), (said, 2)):
-        os.dup2(fd, standard)
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd != lock:
-            try:
-                os.close(fd)
-            except OSError:  # of the listing itself
-                continue
+    said = os.open(f"{run_root}/warm/{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    os.dup2(said, 2)
     os.set_inheritable(lock, True)
     environment = {key: value for key, value in os.environb.items() if key.startswith(_KEPT)}
     os.execve(sys.executable, [sys.executable, "-P", "-c", _CODE, run_root, name, str(lock)], environment)

@@ -21,7 +21,7 @@ from .become import become
 from .caller import Standing, check_interpreter
 from .handing import Hands, Typed
 from .rehearsal import rehearse, rehearsed_request
-from .request import Refused, Request, receive
+from .request import Refused, Request, handle, receive
 from .server import LEAVE
 from .stamp import Stamp
 from .title import Title
@@ -30,6 +30,10 @@ from .title import Title
 WAITING = "cmanager: waits for a command"
 #: The ordinary `main()`; it gets what moves the streams of attached programs.
 Main = Callable[..., None]
+
+
+#: Seconds that a client has for its request.
+_PATIENCE = 10.0
 
 
 @frozen
@@ -63,14 +67,23 @@ class Work:
         finally:
             os._exit(0)
 
+    def vouch(self, pid: int) -> None:
+        """Raise Refused, or OSError, for a process that no worker stands in for."""
+        self.standing.check(Standing.of(pid))
+
     def _do(self, connection: socket.socket) -> None:
         try:
+            client = handle(connection)
+            connection.settimeout(_PATIENCE)
             request = receive(connection)
             # Above all numbers that the caller's descriptors have.
             free = max(request.numbers) + 1
             connection = socket.socket(fileno=_lifted(connection.detach(), free))
+            client = _lifted(client, free)
             _die_with(_lifted(request.lifeline, free))
             self._become(request)
+            signal.pidfd_send_signal(client, 0)  # all that was looked at was his
+            os.close(client)
         except Refused as refused:
             if refused.leave:
                 os._exit(LEAVE)

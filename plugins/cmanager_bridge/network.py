@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -19,6 +20,7 @@ from .pool import Pool
 from .ports import Ports
 
 _INTERFACE = "eth0"
+_PATIENCE = 0.5  # seconds
 _MOST_PORTS = 1023  # BR_MAX_PORTS, without port 0
 _LEAST_RATE, _MOST_RATE = 1000, 10**12  # bytes a second
 _UNICAST_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
@@ -34,6 +36,17 @@ class BridgeNetwork:
 
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """See `cmanager.seams.Network.attach`."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._attach(id, netns, endpoint)
+            except ExhaustedError:
+                # A container that has ended gives its link back a moment later.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def _attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         pool, wanted = self._pool, endpoint.mac.lower()
         _check_mac(wanted)
         with _told("attach to network", self._bridge.name), pool.locked():
