@@ -76,6 +76,7 @@ class Work:
             client = handle(connection)
             connection.settimeout(_PATIENCE)
             request = receive(connection)
+            connection.settimeout(None)
             # Above all numbers that the caller's descriptors have.
             free = max(request.numbers) + 1
             connection = socket.socket(fileno=_lifted(connection.detach(), free))
