@@ -165,6 +165,7 @@ class Cli:
         for id in (*(container.id for container in engine.list()), *engine.store.corrupt()):
             with suppress(NotFoundError):  # it has just removed itself
                 engine.remove(id, force=True)
+        self.settle(5)
         return [*engine.collect().problems, *engine.store.ids()]
 
     def supervisor(self, name: str) -> int:
