@@ -112,8 +112,9 @@ def _signals(caller: Standing) -> None:
 
 
 def _set(mask: str) -> set[int]:
+    """Those that a program may change: a child of posix_spawn(3) ignores two that are the C library's own, too."""
     bits = int(mask, 16)
-    return {number for number in range(1, signal.NSIG) if bits >> (number - 1) & 1}
+    return {int(number) for number in signal.valid_signals() if bits >> (number - 1) & 1}
 
 
 def _streams(encoding: str, errors: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from cmanager.warm import client
+from cmanager.warm import become, client
 from cmanager.warm.caller import Standing, check_interpreter
 from cmanager.warm.request import Refused, Request
 from cmanager.warm.stamp import Stamp
@@ -127,3 +127,10 @@ def test_another_interpreter_is_not_stood_in_for(environment: dict[bytes, bytes]
         return
     with pytest.raises(Refused):
         check_interpreter(request, {})
+
+
+def test_signals_of_the_c_library_are_left_alone() -> None:
+    def mask(*numbers: int) -> str:
+        return f"{sum(1 << number - 1 for number in numbers):016x}"
+
+    assert become._set(mask(1, 15, 32, 33, 64)) == {1, 15, 64}
