@@ -37,6 +37,22 @@ def test_a_client_that_sleeps_holds_up_neither_stop_nor_restart(cli: Cli) -> Non
     end(attached)
 
 
+def test_a_client_that_sleeps_does_not_keep_the_container_from_others(cli: Cli) -> None:
+    process = cli.start("run", "--name", "over", "busybox", "sh", "-c", "while :; do head -c 100000 /dev/zero; done")
+    assert process.stdout
+    process.stdout.read(1)
+    process.send_signal(signal.SIGSTOP)
+    cli.ok("kill", "over")
+    try:
+        cli.ok("wait", "over", timeout=20)
+        cli.ok("rename", "over", "again", timeout=20)
+        cli.ok("rm", "again", timeout=20)
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=60)
+    assert process.returncode == 137
+
+
 def test_who_leaves_while_its_input_waits_costs_nothing(cli: Cli) -> None:
     process = cli.start("run", "--rm", "-i", "--name", "deaf", "busybox", "sleep", "1000")
     assert process.stdin
