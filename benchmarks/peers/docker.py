@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 from attrs import frozen
 
@@ -13,20 +14,18 @@ from .. import images
 from ..commands import Command, run, seconds
 from ..images import Image
 from ..place import Place
-from . import BRIDGE, NONE, SLEEP, quiet, said, stamp_of, which
+from . import quiet, said, stamp_of, which
+from .dockerlike import DockerLike
 
 _PATIENCE = 60
 
 
 @frozen
-class Docker:
-    """base: the words that lead its command to its daemon."""
+class Docker(DockerLike):
+    """daemon: its own."""
 
-    base: tuple[str, ...]
     daemon: subprocess.Popen[bytes]
-    programs: tuple[str, ...]
-    name: str = "docker"
-    networks: tuple[str, ...] = (BRIDGE, NONE)
+    name: ClassVar[str] = "docker"
 
     @classmethod
     @contextmanager
@@ -48,7 +47,7 @@ class Docker:
                 stderr=file,
                 start_new_session=True,
             )
-        docker = cls((programs[0], "--host", socket), daemon, programs)
+        docker = cls((programs[0], "--host", socket), programs, daemon)
         try:
             docker._wait(log.read_text)
             quiet(*docker.base, "import", str(images.busybox(place)), images.BUSYBOX)
@@ -69,26 +68,6 @@ class Docker:
     def stamp(self) -> object:
         return stamp_of(*self.programs), self.daemon.poll() is None
 
-    def run(self, network: str, words: Sequence[str], says: str = "") -> Command:
-        return Command((*self.base, "run", "--rm", *_network(network), images.BUSYBOX, *words), says=says)
-
-    def start(self, network: str, name: str) -> Command:
-        words = ("run", "-d", "--name", name, *_network(network), images.BUSYBOX, *SLEEP)
-        return Command((*self.base, *words), says=None)
-
-    def exec(self, name: str, words: Sequence[str]) -> Command:
-        return Command((*self.base, "exec", name, *words))
-
-    def listing(self, count: int) -> Command:
-        return Command((*self.base, "ps"), says=rf"(.*\n){{{count + 1}}}")
-
-    def inspect(self, name: str) -> Command:
-        return Command((*self.base, "inspect", name), says=rf"(?s).*{name}.*")
-
-    def remove(self, names: Sequence[str]) -> None:
-        if names:
-            run(Command((*self.base, "rm", "-f", *names), says=None))
-
     def fetchers(self, image: Image) -> Mapping[str, Callable[[], float]]:
         def load() -> float:
             try:
@@ -108,7 +87,3 @@ class Docker:
             if self.daemon.poll() is not None or time.monotonic() > deadline:
                 raise FileNotFoundError(f"dockerd does not start: {(log().strip().splitlines() or ['no word'])[-1]}")
             time.sleep(0.1)
-
-
-def _network(network: str) -> tuple[str, ...]:
-    return () if network == BRIDGE else ("--network", network)

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 from attrs import frozen
 
 from .. import images
-from ..commands import Command, run, seconds
+from ..commands import Command, seconds
 from ..images import Image
 from ..place import Place
-from . import BRIDGE, NONE, SLEEP, quiet, said, stamp_of, which
+from . import quiet, said, stamp_of, which
+from .dockerlike import DockerLike
 
 #: Its own are more than root may give without CAP_SYS_RESOURCE.
 _LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 
 
 @frozen
-class Podman:
-    """base: the words that lead it to its storage."""
+class Podman(DockerLike):
+    """As it is installed, with a storage of its own."""
 
-    base: tuple[str, ...]
-    programs: tuple[str, ...]
-    name: str = "podman"
-    networks: tuple[str, ...] = (BRIDGE, NONE)
+    name: ClassVar[str] = "podman"
+    limits: ClassVar[tuple[str, ...]] = _LIMITS
+    at_once: ClassVar[tuple[str, ...]] = ("-f", "-t", "0")
 
     @classmethod
     @contextmanager
@@ -45,26 +46,6 @@ class Podman:
     def stamp(self) -> object:
         return stamp_of(*self.programs)
 
-    def run(self, network: str, words: Sequence[str], says: str = "") -> Command:
-        return Command((*self.base, "run", "--rm", *_LIMITS, *_network(network), images.BUSYBOX, *words), says=says)
-
-    def start(self, network: str, name: str) -> Command:
-        words = ("run", "-d", "--name", name, *_LIMITS, *_network(network), images.BUSYBOX, *SLEEP)
-        return Command((*self.base, *words), says=None)
-
-    def exec(self, name: str, words: Sequence[str]) -> Command:
-        return Command((*self.base, "exec", name, *words))
-
-    def listing(self, count: int) -> Command:
-        return Command((*self.base, "ps"), says=rf"(.*\n){{{count + 1}}}")
-
-    def inspect(self, name: str) -> Command:
-        return Command((*self.base, "inspect", name), says=rf"(?s).*{name}.*")
-
-    def remove(self, names: Sequence[str]) -> None:
-        if names:
-            run(Command((*self.base, "rm", "-f", "-t", "0", *names), says=None))
-
     def fetchers(self, image: Image) -> Mapping[str, Callable[[], float]]:
         def fetch(*words: str) -> float:
             try:
@@ -77,7 +58,3 @@ class Podman:
             " load": lambda: fetch("load", "-q", "-i", str(image.archive)),
             " pull": lambda: fetch("pull", "-q", f"oci:{image.layout}"),
         }
-
-
-def _network(network: str) -> tuple[str, ...]:
-    return () if network == BRIDGE else ("--network", network)
