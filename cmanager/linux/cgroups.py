@@ -26,6 +26,11 @@ class Hierarchy:
     mountpoint: str
     controllers: tuple[str, ...]
 
+    @property
+    def kind(self) -> frozenset[str]:
+        """What tells it from other hierarchies: its controllers on v1, none on v2."""
+        return frozenset(self.controllers if self.version == 1 else ())
+
     def path(self, cgroup: str) -> str:
         """The directory of a cgroup, given like "/cmanager/ID"."""
         return self.mountpoint + "/" + cgroup.strip("/")
@@ -54,10 +59,19 @@ def hierarchies(mountinfo: str = "/proc/self/mountinfo") -> tuple[Hierarchy, ...
 def unified(pid: int) -> str:
     """The cgroup of a process in the v2 hierarchy, like "/cmanager/ID"; "" without one or when it is gone."""
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            return next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "")
+        return memberships(pid).get(frozenset(), "")
     except OSError:
         return ""
+
+
+def memberships(pid: int | str) -> dict[frozenset[str], str]:
+    """The cgroups of a process ("self", "thread-self" or a number) by the kinds of their hierarchies.
+
+    Raises OSError when it is gone.
+    """
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        lines = (line.rstrip("\n").split(":", 2) for line in file)
+        return {frozenset(filter(None, controllers.split(","))): path for _, controllers, path in lines}
 
 
 def processes(cgroup: str, among: tuple[Hierarchy, ...] | None = None) -> tuple[int, ...]:
@@ -136,9 +150,7 @@ def hastened() -> Iterator[None]:
     if first is None:
         yield
         return
-    with open("/proc/thread-self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        lines = (line.rstrip("\n").split(":", 2) for line in file)
-        own = next((path for _, names, path in lines if names.split(",") == list(first.controllers)), "/")
+    own = memberships("thread-self").get(first.kind, "/")
     # Spawned, not forked: it costs the same however large the caller is, and whatever threads he has.
     script, quiet = 'echo 0 > "$1"', [(os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)]
     words = ["sh", "-c", script, "sh", f"{first.path(own)}/cgroup.procs"]

@@ -250,6 +250,15 @@ def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) ->
     _call(_CLOSE_RANGE, first, last, 4 if cloexec else 0)
 
 
+def close_all_but(*kept: int, first: int = 0) -> None:
+    """Close every descriptor from `first` on but these; numbers that are not open are nothing."""
+    for fd in sorted({fd for fd in kept if fd >= first}):
+        if first < fd:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
+
+
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2)."""
     padded = (*arguments, 0, 0, 0, 0)[:4]

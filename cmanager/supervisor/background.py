@@ -24,10 +24,7 @@ def detach(keep: set[int]) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd not in keep:
-            with suppress(OSError):
-                os.close(fd)
+    syscalls.close_all_but(*keep, first=3)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     # It waits for what it starts, whatever its maker did.

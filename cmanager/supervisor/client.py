@@ -71,21 +71,12 @@ def part(clients: list[Client], exit_code: int, usage: bytes = b"") -> None:
             late.append(client)
     if late and _forked():
         # Nothing of ours but these: whoever reads slowly must not keep the container's lock.
-        _keep_only({client.end.fileno() for client in late})
+        syscalls.close_all_but(*(client.end.fileno() for client in late))
         for client in late:
             client.finish()
         os._exit(0)
     for client in clients:
         client.end.close()
-
-
-def _keep_only(fds: set[int]) -> None:
-    first = 0
-    for fd in sorted(fds):
-        if first < fd:
-            syscalls.close_range(first, fd - 1)
-        first = fd + 1
-    syscalls.close_range(first)
 
 
 def _forked() -> bool:

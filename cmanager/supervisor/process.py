@@ -216,7 +216,8 @@ class _Supervisor:
                 self._book.record(error="; ".join(unwind(life.steps))[:1000])
             else:
                 self._end(code, life.steps, lambda: life.streams.finish(code, usage))
-        life.streams.finish(code, usage)
+        if again:
+            life.streams.finish(code, usage)
         _reap(self._output.children)
         return self._next_life(pause) if again else None
 

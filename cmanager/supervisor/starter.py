@@ -39,6 +39,11 @@ class _Starter:
     end: socket.socket
     process: subprocess.Popen[bytes]
 
+    def close(self) -> None:
+        """Let it end, and wait for that."""
+        self.end.close()
+        self.process.wait()
+
 
 _starter: _Starter | None = None
 _one_at_a_time = threading.Lock()
@@ -74,8 +79,7 @@ def _ask(launch: Launch | ExecLaunch, words: bytes, fds: list[int]) -> None:
     surroundings = _surroundings(launch)
     for _ in range(2):
         if _starter and _starter.surroundings != surroundings:
-            _starter.end.close()
-            _starter.process.wait()
+            _starter.close()
             _starter = None
         if _starter is None:
             _starter = _begin(launch, surroundings)
@@ -83,6 +87,7 @@ def _ask(launch: Launch | ExecLaunch, words: bytes, fds: list[int]) -> None:
             socket.send_fds(_starter.end, [words], fds)
             return
         except (BrokenPipeError, ConnectionResetError):  # somebody ended it
+            _starter.close()
             _starter = None
     raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
 
@@ -124,10 +129,10 @@ def _surroundings(launch: Launch | ExecLaunch) -> tuple[object, ...]:
 def serve() -> NoReturn:
     """What the starter does until its program has ended. It holds no descriptor but the one for requests."""
     number, config, root, run_root = sys.argv[1:]
-    os.dup2(int(number), 3, inheritable=False)
-    syscalls.close_range(4)
+    syscalls.close_all_but(int(number), first=3)
     os.dup2(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC), 2)
-    requests = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, 3)
+    requests = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, int(number))
+    requests.set_inheritable(False)
     # Nobody waits for its children; `detach` of the supervisors takes that back.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     plugins = Plugins(load_config(config or None), root, run_root)

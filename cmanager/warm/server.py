@@ -212,40 +212,30 @@ def follow(pid: int, vouch: Callable[[int], None]) -> bool:
     vouch: raises for one who must not lead it anywhere. Returns whether it had to: two reads where it is there already.
     Raises OSError, HostError, and what `vouch` does.
     """
-    theirs, own = _cgroups(pid), _cgroups(os.getpid())
+    theirs, own = cgroups.memberships(pid), cgroups.memberships("self")
     if theirs == own:
         return False
     vouch(pid)
     places = _places(theirs)
-    for controllers, path in theirs.items():
-        if own.get(controllers) != path:
-            if controllers not in places:
+    for kind, path in theirs.items():
+        if own.get(kind) != path:
+            if kind not in places:
                 raise HostError("follow into the cgroup", path, 2)
-            cgroups.join(places[controllers])
+            cgroups.join(places[kind])
     return True
 
 
 def alone(ours: set[int]) -> bool:
     """Whether nobody but these is in one of the cgroups, other than a root, that this process is in. Raises OSError."""
-    places = _places({controllers: path for controllers, path in _cgroups(os.getpid()).items() if path != "/"})
+    places = _places({kind: path for kind, path in cgroups.memberships("self").items() if path != "/"})
     found = (files.read_small(f"{place}/cgroup.procs") for place in places.values())
     return any(set(map(int, pids.split())) <= ours for pids in found)
 
 
-def _cgroups(pid: int) -> dict[str, str]:
-    """By the controllers, as /proc/PID/cgroup has them."""
-    lines = files.read_small(f"/proc/{pid}/cgroup").splitlines()
-    return {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
-
-
-def _places(found: dict[str, str]) -> dict[str, str]:
+def _places(found: dict[frozenset[str], str]) -> dict[frozenset[str], str]:
     """The directories of such cgroups, as far as their hierarchies are mounted."""
-    mounted = {
-        frozenset(hierarchy.controllers if hierarchy.version == 1 else ("",)): hierarchy
-        for hierarchy in (cgroups.hierarchies() if found else ())
-    }
-    kinds = {controllers: frozenset(controllers.split(",")) for controllers in found}
-    return {key: mounted[kind].path(found[key]) for key, kind in kinds.items() if kind in mounted}
+    mounted = {hierarchy.kind: hierarchy for hierarchy in (cgroups.hierarchies() if found else ())}
+    return {kind: mounted[kind].path(path) for kind, path in found.items() if kind in mounted}
 
 
 def _answer(connection: socket.socket, packet: bytes) -> None:

@@ -52,7 +52,7 @@ class Work:
 
     def __call__(self, waiting: socket.socket, ahead: bool) -> NoReturn:
         try:
-            _keep_only(waiting.fileno())
+            syscalls.close_all_but(waiting.fileno())
             self.title.set([WAITING])
             os.setsid()
             if ahead:
@@ -97,7 +97,7 @@ class Work:
             os._exit(0)  # it was tired of waiting, and runs the command itself
         code = _run(self.main, self.title, request, connection)
         # The command is over for whoever waits for its streams or locks before it is for the client.
-        _keep_only(connection.fileno())
+        syscalls.close_all_but(connection.fileno())
         with suppress(OSError):
             connection.send(b"x%d" % code)
         os._exit(0)
@@ -115,12 +115,6 @@ def _lifted(fd: int, least: int) -> int:
     moved: int = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
     os.close(fd)
     return moved
-
-
-def _keep_only(fd: int) -> None:
-    if fd:
-        syscalls.close_range(0, fd - 1)
-    syscalls.close_range(fd + 1)
 
 
 def _die_with(lifeline: int) -> None:
