@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .output.stats import Sample
 
 #: Seconds between the two looks that a CPU percentage needs, where nobody waits for the next line anyway.
-_SHORT = 0.1
+_SHORT = 0.08
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,15 +79,17 @@ def command(
     found = _chosen(engine, containers, everything, first=True)
     began, before = time.monotonic(), look(found)
     pause = _SHORT if interval is None else interval
+    if no_stream:
+        time.sleep(max(0.0, began + pause - time.monotonic()))
+        show(found, before, stats.again(engine, before.values(), time.monotonic))
+        return
     while True:
         time.sleep(max(0.0, began + pause - time.monotonic()))
-        if not no_stream:
-            found = _chosen(engine, containers, everything, first=False)
+        found = _chosen(engine, containers, everything, first=False)
         began, samples = time.monotonic(), look(found)
-        if not no_stream:
-            redraw()
+        redraw()
         show(found, before, list(samples.values()))
-        if no_stream or (containers and not samples):
+        if containers and not samples:
             return
         sys.stdout.flush()
         before, pause = samples, 1.0 if interval is None else interval

@@ -11,6 +11,7 @@ from ..linux.traffic import Traffic
 from ..model.container import Container, Status
 from ..model.usage import Usage
 from ..plugins import Plugins
+from ..seams import Clock
 
 
 def usage(plugins: Plugins, container: Container) -> Usage:
@@ -19,6 +20,14 @@ def usage(plugins: Plugins, container: Container) -> Usage:
         return container.status.usage or Usage()
     found: Usage = plugins.get("limiter", container.providers.limiter).usage(container.id)
     return attrs.evolve(found, network=_network(container.status))
+
+
+def cpu_seconds(plugins: Plugins, container: Container) -> float | None:
+    """See `Engine.cpu_seconds`."""
+    limiter = plugins.get("limiter", container.providers.limiter)
+    if not container.status.runs or not isinstance(limiter, Clock):
+        return usage(plugins, container).cpu_seconds
+    return limiter.cpu_seconds(container.id)
 
 
 def network_of(container: Container) -> int:

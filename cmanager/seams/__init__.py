@@ -12,7 +12,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 """
 
 from .image import Images, Import, Push, Registry
-from .limiter import Cover, Limiter, Watch
+from .limiter import Clock, Cover, Limiter, Watch
 from .network import Assign, Network, Publish, Shape
 from .runtime import Exec, Runtime
 from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
@@ -35,7 +35,7 @@ ABILITIES: dict[str, tuple[type, ...]] = {
     "image": (Registry, Import, Push),
     "storage": (Volumes, AttachVolumes, DriveVolumes, Commit),
     "network": (Assign, Publish, Shape),
-    "limiter": (Cover, Watch),
+    "limiter": (Cover, Watch, Clock),
     "runtime": (Exec,),
 }
 
@@ -45,6 +45,7 @@ __all__ = [
     "SEAMS",
     "Assign",
     "AttachVolumes",
+    "Clock",
     "Commit",
     "Cover",
     "DriveVolumes",

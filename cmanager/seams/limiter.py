@@ -80,6 +80,16 @@ class Cover(Protocol):
 
 
 @runtime_checkable
+class Clock(Protocol):
+    """A limiter that can tell processor time without the rest. Optional: of another `usage` is asked, which costs more
+    of those who want it of many containers, twice."""
+
+    def cpu_seconds(self, id: str) -> float | None:
+        """`usage(id).cpu_seconds` alone, for a few reads at most; None when its cgroup is gone or nothing counts it."""
+        ...
+
+
+@runtime_checkable
 class Watch(Protocol):
     """A limiter whose host tells when a limit is reached; of another the supervisor asks when the container ends."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .attach import AttachVolumesSuite, DriveVolumesSuite
+    from .clock import ClockSuite
     from .commit import CommitSuite
     from .extend import ImportSuite, PushSuite, RegistrySuite
     from .images import ImagesSuite
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 WHERE = {
     "AssignSuite": "network",
     "AttachVolumesSuite": "attach",
+    "ClockSuite": "clock",
     "CommitSuite": "commit",
     "CoverSuite": "limits",
     "DriveVolumesSuite": "attach",
@@ -55,6 +57,7 @@ WHERE = {
 __all__ = [
     "AssignSuite",
     "AttachVolumesSuite",
+    "ClockSuite",
     "CommitSuite",
     "CoverSuite",
     "DriveVolumesSuite",

@@ -47,6 +47,10 @@ class CgroupLimiter:
         """See `cmanager.seams.Limiter.usage`."""
         return Usage(**self._tree.usage(id))
 
+    def cpu_seconds(self, id: str) -> float | None:
+        """See `cmanager.seams.Clock.cpu_seconds`."""
+        return self._tree.cpu_seconds(id)
+
     def watched(self, id: str) -> tuple[Watched, ...]:
         """See `cmanager.seams.Watch.watched`."""
         return self._tree.watched(id)

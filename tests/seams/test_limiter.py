@@ -10,7 +10,7 @@ from cmanager.linux import cgroups
 from cmanager.linux.cgroupfs import bpf
 from cmanager.model import DeviceRule, Limits
 from cmanager.oci import defaults
-from cmanager.testing import CoverSuite, LimiterSuite, WatchSuite
+from cmanager.testing import ClockSuite, CoverSuite, LimiterSuite, WatchSuite
 from cmanager_cgroup.limiter import CgroupLimiter
 
 
@@ -34,6 +34,11 @@ class TestCgroup(LimiterSuite):
 
 
 class TestCgroupCovers(CoverSuite):
+    provider = "cgroup"
+    options = {"parent": "/cmanager-suite"}
+
+
+class TestCgroupClock(ClockSuite):
     provider = "cgroup"
     options = {"parent": "/cmanager-suite"}
 

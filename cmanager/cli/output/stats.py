@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from ...model import Container, Usage
 from ...model.codec import to_data
@@ -76,6 +76,22 @@ def sampled(engine: Engine, containers: Iterable[Container], now: Any, warn: Any
             except CmanagerError as error:
                 warn(f"{container.name}: {error}")
         found.append(Sample(container, now(), usage, network_of(container) if usage.network else 0))
+    return found
+
+
+def again(engine: Engine, samples: Iterable[Sample], now: Any) -> list[Sample]:
+    """The same looks with the processor time of now, for as little as their limiter can tell it."""
+    from ...errors import CmanagerError
+
+    found = []
+    for sample in samples:
+        usage = sample.usage
+        if usage.cpu_seconds is not None:
+            try:
+                usage = evolve(usage, cpu_seconds=engine.cpu_seconds(sample.container))
+            except CmanagerError:  # it was told when it was looked at
+                usage = evolve(usage, cpu_seconds=None)
+        found.append(evolve(sample, at=now(), usage=usage))
     return found
 
 

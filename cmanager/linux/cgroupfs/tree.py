@@ -154,6 +154,10 @@ class Tree:
         """What the container used, by the names of `cmanager.model.Usage`; empty when its cgroup is gone."""
         return usage.counters(self.hierarchies, self.path(id))
 
+    def cpu_seconds(self, id: str) -> float | None:
+        """Of these its seconds of processor time alone; None when its cgroup is gone. One read."""
+        return usage.cpu_seconds(self.hierarchies, self.path(id))
+
     def watched(self, id: str) -> tuple[Watched, ...]:
         """The files that tell of a limit it reached; none when its cgroup is gone. See `cmanager.seams.Watch`."""
         return usage.watched(self.hierarchies, self.path(id))
