@@ -13,7 +13,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 
 from .image import Images, Import, Push, Registry
 from .limiter import Clock, Cover, Limiter, Watch
-from .network import Assign, Network, Publish, Shape
+from .network import Ahead, Assign, Network, Publish, Shape
 from .runtime import Exec, Runtime
 from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
 
@@ -34,7 +34,7 @@ SEAMS: dict[str, tuple[str, tuple[type, ...]]] = {
 ABILITIES: dict[str, tuple[type, ...]] = {
     "image": (Registry, Import, Push),
     "storage": (Volumes, AttachVolumes, DriveVolumes, Commit),
-    "network": (Assign, Publish, Shape),
+    "network": (Ahead, Assign, Publish, Shape),
     "limiter": (Cover, Watch, Clock),
     "runtime": (Exec,),
 }
@@ -43,6 +43,7 @@ __all__ = [
     "ABILITIES",
     "API",
     "SEAMS",
+    "Ahead",
     "Assign",
     "AttachVolumes",
     "Clock",

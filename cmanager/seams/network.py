@@ -37,6 +37,19 @@ class Network(Protocol):
 
 
 @runtime_checkable
+class Ahead(Protocol):
+    """A network that can connect a namespace before anything is known of its container but the id. Optional: of another
+    every link is made when its container starts.
+
+    ahead: whether it does here; then of an `Endpoint` without address, MAC, ports and aliases it heeds nothing, so that
+    `attach` may be called long before there is such a container, or for one that never comes.
+    """
+
+    @property
+    def ahead(self) -> bool: ...
+
+
+@runtime_checkable
 class Assign(Protocol):
     """A network that gives its containers addresses, on request a certain one. Optional: others never see
     `Endpoint.address` or `Endpoint.mac`, nor aliases that a person asked for."""

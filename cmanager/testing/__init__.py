@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .ahead import AheadSuite
     from .attach import AttachVolumesSuite, DriveVolumesSuite
     from .clock import ClockSuite
     from .commit import CommitSuite
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 #: The suites, and the modules that they are in.
 WHERE = {
+    "AheadSuite": "ahead",
     "AssignSuite": "network",
     "AttachVolumesSuite": "attach",
     "ClockSuite": "clock",
@@ -55,6 +57,7 @@ WHERE = {
 }
 
 __all__ = [
+    "AheadSuite",
     "AssignSuite",
     "AttachVolumesSuite",
     "ClockSuite",

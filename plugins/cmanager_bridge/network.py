@@ -30,6 +30,7 @@ class BridgeNetwork:
     """Containers on one bridge. It and its rules come with the first container and go with the last."""
 
     isolated = True
+    ahead = True
 
     def __init__(self, pool: Pool, ports: Ports, bridge: Bridge, mtu: int, dns: tuple[str, ...]) -> None:
         self._pool, self._ports, self._bridge, self._mtu, self._dns = pool, ports, bridge, mtu, dns

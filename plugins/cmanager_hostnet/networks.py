@@ -29,6 +29,7 @@ class NoNetwork:
     """Containers have a network namespace with a loopback that works."""
 
     isolated = True
+    ahead = True
 
     def attach(self, id: str, netns: str, endpoint: Endpoint) -> Attachment:
         """See `cmanager.seams.Network.attach`."""

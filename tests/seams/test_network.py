@@ -22,6 +22,7 @@ from cmanager.errors import ConflictError, ExhaustedError, HostError, InvalidErr
 from cmanager.linux import netns
 from cmanager.model import Context, Endpoint, PortMapping
 from cmanager.seams import Network, Publish
+from cmanager.testing.ahead import AheadSuite
 from cmanager.testing.network import (
     ENDPOINT,
     AssignSuite,
@@ -55,6 +56,14 @@ def make(kind: str, run: Path, **options: Any) -> Network:
 
 class TestBridge(NetworkSuite):
     provider = "bridge"
+
+
+class TestBridgeAhead(AheadSuite):
+    provider = "bridge"
+
+
+class TestNoneAhead(AheadSuite):
+    provider = "none"
 
 
 class TestBridgeAssigns(AssignSuite):
