@@ -7,18 +7,20 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .supervisor.moving import Mover
+    from .supervisor.slots import Berths
 
 #: Commands that fork containers run from a sealed interpreter; a word among the arguments is enough to be careful.
 _FORKING = {"run", "start", "exec", "restart"}
 
 
-def main(mover: Mover | None = None) -> None:
-    """Run the command line and exit with its code. mover: who moves the streams of attached programs, None: us."""
+def main(mover: Mover | None = None, berths: Berths | None = None) -> None:
+    """Run the command line and exit with its code. mover: who moves the streams of attached programs, None: us; berths:
+    where slots are kept ready for containers."""
     if not _FORKING.isdisjoint(sys.argv[1:]):
         _seal("main")
     from .cli.main import run
 
-    sys.exit(run(sys.argv[1:], mover))
+    sys.exit(run(sys.argv[1:], mover, berths))
 
 
 def serve() -> None:

@@ -98,6 +98,8 @@ class Cli:
             variables["PYTHONPATH"] = f"{CHECKOUT}:{CHECKOUT}/plugins:{variables.get('PYTHONPATH', '')}".rstrip(":")
         else:
             variables.pop("PYTHONPATH", None)
+        # What a slot is made of would be found on the machine after the test.
+        variables.setdefault("CMANAGER_POOL", "0")
         if self.config:
             variables["CMANAGER_CONFIG"] = str(self.config)
         return variables
@@ -125,7 +127,7 @@ class Cli:
 
     def _pinned(self) -> list[str]:
         with suppress(FileNotFoundError):
-            return os.listdir(self.run_root / "netns")
+            return sorted({*os.listdir(self.run_root / "netns")} - {*os.listdir(self.run_root / "slots")})
         return []
 
     def _leaves(self, id: str) -> bool:
@@ -166,7 +168,7 @@ class Cli:
             with suppress(NotFoundError):  # it has just removed itself
                 engine.remove(id, force=True)
         self.settle(5)
-        return [*engine.collect().problems, *engine.store.ids()]
+        return [*engine.collect(pools=True).problems, *engine.store.ids()]
 
     def supervisor(self, name: str) -> int:
         """Pid of a container's supervisor."""

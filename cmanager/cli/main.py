@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from ..engine import Engine
     from ..supervisor.moving import Mover
+    from ..supervisor.slots import Berths
 
 #: Set by the scripts of `cmanager completion` (click's protocol).
 COMPLETE = "_CMANAGER_COMPLETE"
 #: How many seconds the command server waits for another command, 0: it is not used.
 WARM = "CMANAGER_WARM"
+#: How many slots it keeps ready for containers to come: 0 for none, else one.
+POOL = "CMANAGER_POOL"
 #: Each command, the line `--help` shows for it; its file has the same name.
 COMMANDS = {
     "run": "create a container and start it",
@@ -71,10 +74,13 @@ COMMANDS = {
 
 
 class Settings:
-    """The global options, and the engine they lead to. mover: who moves the streams of attached programs, None: us."""
+    """The global options, and the engine they lead to. mover: who moves the streams of attached programs, None: us;
+    berths: where slots are kept ready for containers, None: nowhere."""
 
-    def __init__(self, root: str, run_root: str, config: str | None, mover: Mover | None) -> None:
-        self.root, self.run_root, self.config, self.mover = root, run_root, config, mover
+    def __init__(
+        self, root: str, run_root: str, config: str | None, mover: Mover | None, berths: Berths | None = None
+    ) -> None:
+        self.root, self.run_root, self.config, self.mover, self.berths = root, run_root, config, mover, berths
 
     def engine(self, **extra: Any) -> Engine:
         """The engine; only commands that need one pay for importing it."""
@@ -83,7 +89,7 @@ class Settings:
 
         if os.geteuid() != 0:
             raise InvalidError("cmanager needs root, try: sudo cmanager …")
-        return Engine(self.root, self.run_root, self.config, warn=_Warnings(), **extra)
+        return Engine(self.root, self.run_root, self.config, warn=_Warnings(), berths=self.berths, **extra)
 
 
 class _Warnings:
@@ -158,25 +164,26 @@ class Refused(click.ClickException):
 def cli(ctx: click.Context, root: str, run_root: str, config: str | None, no_warm: bool) -> None:
     """A pluggable, multi-runtime container manager for Linux."""
     # Whoever could have used a server has read --no-warm already: cmanager.warm.client.
-    ctx.obj = Settings(root, run_root, config, ctx.obj)
-    seconds = os.environ.get(WARM) or "0"
-    if not (seconds.isascii() and seconds.isdigit()):
-        from ..errors import InvalidError
+    ctx.obj = Settings(root, run_root, config, *ctx.obj)
+    for name, what in ((WARM, "number of seconds"), (POOL, "number of slots, 0 for none")):
+        value = os.environ.get(name) or "0"
+        if not (value.isascii() and value.isdigit()):
+            from ..errors import InvalidError
 
-        raise InvalidError(f"{WARM}={seconds} in the environment is no whole number of seconds")
+            raise InvalidError(f"{name}={value} in the environment is no whole {what}")
 
 
-def run(arguments: list[str], mover: Mover | None = None) -> int:
+def run(arguments: list[str], mover: Mover | None = None, berths: Berths | None = None) -> int:
     """Run one command line; returns its exit code. Every error is one line on stderr.
 
-    mover: who moves the streams of attached programs; None for this process.
+    mover: who moves the streams of attached programs, None for this process; berths: as in `Settings`.
     """
     try:
         if COMPLETE in os.environ:
             from .completion import prepare
 
             prepare(cli)
-        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=mover)
+        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=(mover, berths))
         sys.stdout.flush()
         return int(result or 0)
     except Refused as error:

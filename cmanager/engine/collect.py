@@ -15,7 +15,7 @@ from ..linux import files, netns
 from ..model.names import ID
 from ..plugins import Plugins
 from ..state import Store
-from ..supervisor import attachments, rootfs
+from ..supervisor import attachments, rootfs, slots
 from .reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ class Collected:
     problems: tuple[str, ...]
 
 
-def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods) -> Collected:
+def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods, *, pools: bool = False) -> Collected:
     """Settle every record, undo what no record knows, remove blobs and layers that nobody needs.
+
+    pools: also what is kept ready for containers to come.
 
     Grows with the number of containers and of stored layers. Never touches what a command is at work on.
     """
@@ -42,6 +44,8 @@ def collect(store: Store, plugins: Plugins, reconciler: Reconciler, pods: Pods) 
     for container in store.all():
         reconciler.settled(container)
     done = before - set(store.ids())
+    if pools:
+        done |= slots.dismiss(store.paths)
     undone, problems = pods.collect()
     done |= undone
     for id in sorted(_strays(store, plugins) - pods.ids()):
@@ -86,6 +90,7 @@ def undo_all(store: Store, plugins: Plugins, id: str) -> list[str]:
         ("user namespace", lambda: netns.unpin(paths.userns(id))),
         ("storage", lambda: rootfs.store(plugins, plugins.default("storage")).remove(id)),
         ("waiters", lambda: files.remove_tree(paths.waiters(id))),
+        ("slot", lambda: files.remove_tree(paths.slot(id))),
     )
     for what, undo in undos:
         try:
@@ -102,7 +107,7 @@ def _detach(plugins: Plugins, name: str, id: str, path: str) -> None:
 def _strays(store: Store, plugins: Plugins) -> set[str]:
     """Ids that something exists for, but no record of a container."""
     found: set[str] = set()
-    for directory in ("containers", "netns", "userns", "waiters"):
+    for directory in ("containers", "netns", "userns", "waiters", "slots"):
         with suppress(FileNotFoundError):
             found.update(name for name in os.listdir(f"{store.paths.run_root}/{directory}") if ID.fullmatch(name))
     for seam, name in [

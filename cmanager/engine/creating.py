@@ -43,12 +43,13 @@ class Creating:
         starting: bool = False,
         replace: bool = False,
         pod: Sequence[Step] = (),
+        id: str = "",
     ) -> list[Step]:
-        """The table that `create` runs. pod: what makes the pod that the container is to be in."""
+        """The table that `create` runs. pod: what makes the pod that the container is to be in; id: its id, or ""."""
         providers = self.providers(request)
         images = self._engine.plugins.get("image", providers.image)
         storage = rootfs.store(self._engine.plugins, providers.storage)
-        id = new_id()
+        id = id or new_id()
         return [
             Step(
                 "check",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedError
@@ -17,6 +18,7 @@ from ..state.journal import Entry, Journal
 from ..supervisor import attach, steps
 from ..supervisor.announce import Announcer, Warn, unheard
 from ..supervisor.restart import wanted_after_boot
+from ..supervisor.slots import Berth, Berths, Manager, kind_of, plain
 from ..supervisor.steps import Observe
 from . import counting, logs, ports, usage
 from .attaching import Attaching
@@ -41,7 +43,8 @@ class Engine:
     """A container manager on two directories.
 
     root: durable state, run_root: state that ends with the boot; config: a plugins.toml, None for the usual search;
-    observe: called around every step of a start; warn: called with each line about what failed and stops nothing.
+    observe: called around every step of a start; warn: called with each line about what failed and stops nothing;
+    berths: where slots are kept ready for `run`.
     Constructing it reads the configuration and touches nothing else; instances hold no state, any number may work on
     the same directories at once. Needs root.
     """
@@ -53,12 +56,13 @@ class Engine:
         config: str | None = None,
         observe: Observe = steps.ignore,
         warn: Warn = unheard,
+        berths: Berths | None = None,
     ) -> None:
         self.paths = Paths(os.path.abspath(root), os.path.abspath(run_root))
         self._config = os.path.abspath(config) if config else ""
         self.plugins = Plugins(load_config(self._config or None), self.paths.root, self.paths.run_root, warn)
         self.store = Store(self.paths)
-        self._observe = observe
+        self._observe, self._berths = observe, berths
         self._journal = Journal(self.paths.events)
         self.announcer = Announcer(self.plugins, self._journal, warn)
         self._reconciler = Reconciler(self.store, self.plugins, self.announcer)
@@ -85,16 +89,24 @@ class Engine:
 
         created: called in between, when the container has its id; replace: as in `create`.
         """
-        container = self.create(request, progress, starting=True, replace=replace)
-        try:
-            created(container)
-            return self.start(container.id, attached=attached, window=window)
-        except BaseException:
-            if request.remove:
-                self._removing.forget(container.id)
-                if request.pod.startswith("new:"):
-                    self.pods.unmake(container.request.pod)
-            raise
+        manager = Manager.here(self.paths, self._config)
+        with self._claimed(request, manager) as berth:
+            id = berth.slot.id if berth else ""
+            container = self._create(request, progress, starting=True, replace=replace, id=id)
+            if berth:
+                berth.recorded()
+            try:
+                created(container)
+                started = self._start(container.id, attached=attached, window=window, berth=berth)
+            except BaseException:
+                if request.remove:
+                    self._removing.forget(container.id)
+                    if request.pod.startswith("new:"):
+                        self.pods.unmake(container.request.pod)
+                raise
+        if self._berths and not berth and (kind := kind_of(container, self.plugins, manager)):
+            self._berths.want(kind)
+        return started
 
     def create(
         self, request: RunRequest, progress: Progress = silent, *, starting: bool = False, replace: bool = False
@@ -105,9 +117,14 @@ class Engine:
         one that has its name, running or not. Raises before any side effect for what cannot work here; after a later
         failure nothing is left but named volumes it made.
         """
+        return self._create(request, progress, starting=starting, replace=replace)
+
+    def _create(
+        self, request: RunRequest, progress: Progress, *, starting: bool, replace: bool, id: str = ""
+    ) -> Container:
         self.store.initialise()
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
-        table = self._creating.steps(request, progress, starting, replace, pod)
+        table = self._creating.steps(request, progress, starting, replace, pod, id)
         container: Container = steps.run(table, self._observe)["record"]
         if pod:
             self.pods.finish(container.request.pod)
@@ -120,6 +137,11 @@ class Engine:
         attached: return a `Session` with its standard streams; window: rows and columns of its terminal. Raises
         CommandError (126, 127) when its program cannot be executed; then everything the start made is undone.
         """
+        return self._start(word, attached=attached, window=window)
+
+    def _start(
+        self, word: str, *, attached: bool, window: tuple[int, int] | None, berth: Berth | None = None
+    ) -> Container | Session:
         id = self._find(word)
         self.store.initialise()
         with self.store.locked(id) as lock:
@@ -137,12 +159,19 @@ class Engine:
             if client and window:
                 attach.resize(client, *window)  # it finds this size when it looks first
             try:
-                container = self._starting.begin(settled, lock, theirs)
+                container = self._starting.begin(settled, lock, theirs, berth)
             except BaseException:
                 if client:
                     client.close()
                 raise
         return self._attaching.session(container, client) if client else container
+
+    def _claimed(self, request: RunRequest, manager: Manager) -> AbstractContextManager[Berth | None]:
+        """A berth for a container such as this one, where one is kept."""
+        if self._berths and plain(request, network := self._creating.providers(request).network):
+            berth = self._berths.claim(manager, network)
+            return closing(berth) if berth else nullcontext()
+        return nullcontext()
 
     def attach(self, word: str) -> Session:
         """Attach to a running container. Raises ConflictError when it does not run."""
@@ -400,10 +429,13 @@ class Engine:
         sizes = tuple((container, self.size(container)) for container in containers)
         return DiskUsage(usage.images(self.image_entries(), containers), sizes, self.volumes.usage())
 
-    def collect(self) -> Collected:
-        """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""
+    def collect(self, *, pools: bool = False) -> Collected:
+        """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`).
+
+        pools: also what is kept ready for containers to come.
+        """
         self.store.initialise()
-        return collect(self.store, self.plugins, self._reconciler, self.pods)
+        return collect(self.store, self.plugins, self._reconciler, self.pods, pools=pools)
 
     def explain(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -13,7 +13,8 @@ from ..errors import HostError
 from ..linux import cgroups
 from ..linux.process import Process, boot_id
 from ..model.container import Container
-from ..supervisor import attachments, etc, launch, steps
+from ..supervisor import attachments, etc, launch, slots, steps
+from ..supervisor.slots import Berth
 from ..supervisor.steps import Observe, Step
 from . import ports
 
@@ -57,8 +58,10 @@ class Starting:
         text = f"see that the namespaces of pod {member.name} are there"
         return [Step("pod", text, lambda: self._engine.pods.ready(member.id))]
 
-    def begin(self, container: Container, lock: int, client: socket.socket | None) -> Container:
-        """Run the start table and the supervisor; the caller holds the lock."""
+    def begin(
+        self, container: Container, lock: int, client: socket.socket | None, berth: Berth | None = None
+    ) -> Container:
+        """Run the start table and the supervisor; the caller holds the lock. berth: what waits for this container."""
         busy = attrs.evolve(
             container.status,
             supervisor=Process.of(os.getpid()),
@@ -73,19 +76,19 @@ class Starting:
         self._engine.store.save_status(container.id, busy)
         with suppress(FileNotFoundError):
             os.unlink(self._engine.paths.fault(container.id))
-        before = self.steps(container)
+        before = slots.filled(self.steps(container), berth.slot, container) if berth else self.steps(container)
         attached = tuple(step.name for step in before if step.name == "attach")
         table = [
             *before,
             Step(
                 "supervisor",
                 "fork its supervisor, which mounts, creates and starts",
-                lambda **made: self._supervise(attrs.evolve(container, status=busy), made, lock, client),
+                lambda **made: self._supervise(attrs.evolve(container, status=busy), made, lock, client, berth),
                 takes=("image", "rootfs", "volumes", "link", "cgroup", *attached),
             ),
         ]
         try:
-            with cgroups.hastened():
+            with nullcontext() if berth else cgroups.hastened():
                 steps.run(table, self._observe)
         except BaseException as error:
             code = getattr(error, "exit_code", None)
@@ -97,7 +100,14 @@ class Starting:
             raise
         return self._engine.store.load(container.id) if not container.request.remove else container
 
-    def _supervise(self, container: Container, made: dict[str, Any], lock: int, client: socket.socket | None) -> None:
+    def _supervise(
+        self,
+        container: Container,
+        made: dict[str, Any],
+        lock: int,
+        client: socket.socket | None,
+        berth: Berth | None,
+    ) -> None:
         id, paths = container.id, self._engine.paths
         netns = steps.netns_path(self._engine.plugins, paths, container)
         status = attrs.evolve(
@@ -116,14 +126,21 @@ class Starting:
         request = container.request
         etc.write(run_dir, steps.hostname(container), dns, bool(netns), request.dns_search, request.dns_options)
         try:
-            self._launch(container, made, client, lock)
+            self._launch(container, made, client, lock, berth)
         except Exception:
             raise
         except BaseException:
             self._call_off(id)  # interrupted: the supervisor is still at work, and holds the lock with us
             raise
 
-    def _launch(self, container: Container, made: dict[str, Any], client: socket.socket | None, lock: int) -> None:
+    def _launch(
+        self,
+        container: Container,
+        made: dict[str, Any],
+        client: socket.socket | None,
+        lock: int,
+        berth: Berth | None,
+    ) -> None:
         paths = self._engine.paths
         pod = paths.pod(container.request.pod)
         launch.start(
@@ -145,6 +162,7 @@ class Starting:
             client,
             lock,
             self._observe,
+            berth,
         )
 
     def _call_off(self, id: str) -> None:

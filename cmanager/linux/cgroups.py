@@ -138,14 +138,21 @@ def join_all(
         raise HostError("join cgroup", cgroup, errno.ENOENT)
 
 
+def stir() -> None:
+    """Have the kernel wait now for what it otherwise waits for when it moves a process into a cgroup of v1 soon.
+
+    It moves a process when every processor has taken notice, which takes some 10 milliseconds, unless somebody has
+    waited for that in the 10 milliseconds before (percpu_down_write, cgroup_threadgroup_rwsem). The caller is moved to
+    where it is. Raises OSError.
+    """
+    first = next((hierarchy for hierarchy in hierarchies() if hierarchy.version == 1), None)
+    if first:
+        join(first.path(memberships("thread-self").get(first.kind, "/")))
+
+
 @contextmanager
 def hastened() -> Iterator[None]:
-    """Begin, in a child, what the first move of a process into a cgroup of v1 in here would wait for.
-
-    The kernel moves a process when every processor has taken notice, which takes some 10 milliseconds, unless somebody
-    has waited for that in the 10 milliseconds before (percpu_down_write, cgroup_threadgroup_rwsem). The child moves
-    itself to where it is.
-    """
+    """`stir` in a child, beside what is done in here."""
     first = next((hierarchy for hierarchy in hierarchies() if hierarchy.version == 1), None)
     if first is None:
         yield

@@ -250,6 +250,13 @@ def close_range(first: int, last: int = 0xFFFFFFFF, *, cloexec: bool = False) ->
     _call(_CLOSE_RANGE, first, last, 4 if cloexec else 0)
 
 
+def madvise(start: int, length: int, advice: int) -> None:
+    """madvise(2) on pages of this process."""
+    _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    if _libc.madvise(start, length, advice):
+        raise _fail(f"memory at {start:#x}")
+
+
 def close_all_but(*kept: int, first: int = 0) -> None:
     """Close every descriptor from `first` on but these; numbers that are not open are nothing."""
     for fd in sorted({fd for fd in kept if fd >= first}):

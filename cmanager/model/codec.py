@@ -51,6 +51,12 @@ def from_data(kind: type[T], data: Any, where: str = "") -> T:
     return value
 
 
+def prepare(*kinds: type) -> None:
+    """Find out now how values of these classes are read and written, which is done once in a process and its forks."""
+    for kind in kinds:
+        _reader(kind)
+
+
 def with_descriptors(hint: Any, value: Any, other: Callable[[int], int]) -> Any:
     """`value`, which `hint` describes, with `other(fd)` for each descriptor in it."""
     if hint == Fd:

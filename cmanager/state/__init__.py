@@ -9,6 +9,7 @@ end (`--rm`) lives on the tmpfs alone, so that a reboot removes it and its start
     root/names/NAME                   a link to the id that owns the name
     run_root/containers/ID/           bundle, attach socket, files mounted into the container; the records of --rm ones
     run_root/netns/ID                 its pinned network namespace
+    run_root/slots/ID                 the process that keeps these for a container to come
     run_root/locks/ID                 flock(2) for changes to it
     root/pods/, run_root/pods/        the same for pods (pods.py)
     run_root/events/                  the journal of what happened (journal.py)

@@ -53,6 +53,10 @@ class Paths:
         """Its pinned network namespace."""
         return f"{self.run_root}/netns/{id}"
 
+    def slot(self, id: str) -> str:
+        """Who keeps a slot of that id for a container to come (`cmanager.supervisor.slots`)."""
+        return f"{self.run_root}/slots/{id}"
+
     def pod(self, id: str) -> str:
         """Directory of what a pod's containers share; its namespaces are pinned there by their OCI names."""
         return f"{self.run_root}/pods/{id}"
@@ -88,7 +92,7 @@ class Store:
                 raise HostError.of("make the state directory", path, error) from None
         for name in ("containers", "names"):
             records.directory(f"{self.paths.root}/{name}")
-        for name in ("containers", "netns", "userns", "locks", "waiters"):
+        for name in ("containers", "netns", "userns", "locks", "waiters", "slots"):
             records.directory(f"{self.paths.run_root}/{name}")
 
     def home(self, id: str) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -24,6 +24,9 @@ from ..model.volume import Volume
 from ..plugins import Plugins
 from ..state import Paths
 from .steps import Observe
+
+if TYPE_CHECKING:
+    from .slots import Berth
 
 #: The answer to a step that may go on; any other is why it fails.
 GO = b"\0"
@@ -65,18 +68,26 @@ class ExecLaunch:
 
 
 def start(
-    launch: Launch | ExecLaunch, plugins: Plugins, client: socket.socket | None, lock: int, observe: Observe
+    launch: Launch | ExecLaunch,
+    plugins: Plugins,
+    client: socket.socket | None,
+    lock: int,
+    observe: Observe,
+    berth: Berth | None = None,
 ) -> None:
     """Start the supervisor and return when the program runs.
 
     plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel,
     or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then, or -1.
-    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step.
+    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step. berth: where a
+    supervisor waits for this container.
     Raises what went wrong, with the exit code it stands for.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        if seal.sealed() and single_threaded():
+        if berth and isinstance(launch, Launch):
+            berth.launch(launch, theirs, client, lock)
+        elif seal.sealed() and single_threaded():
             fork(launch, plugins, theirs, client, lock)
         else:
             from . import starter

@@ -40,9 +40,18 @@ from .stopping import Stopping
 def supervise(
     launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
 ) -> NoReturn:
-    """Run one container from creation to the last undo, then exit. Never raises."""
+    """Run one container from creation to the last undo, in a process that was just forked, then exit. Never raises."""
     try:
         detach({report.fileno(), client.fileno() if client else -1, lock})
+    except BaseException as error:
+        say(report, error)
+        os._exit(0)
+    work(launch, plugins, report, client, lock)
+
+
+def work(launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int) -> NoReturn:
+    """The same in a process that is detached already and has no other descriptors."""
+    try:
         _Supervisor(launch, plugins, report, client, lock).run()
     except BaseException as error:
         _keep_fault(launch, error)

@@ -23,25 +23,18 @@ _LIMITS = tuple(number for name, number in vars(resource).items() if name.starts
 _NOT_OURS = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}
 
 
+#: What is taken over, whether this server may have less of it than its caller had, so that another one could do better,
+#: and how.
+_Step = tuple[str, bool, Callable[[], None]]
+
+
 def become(request: Request, caller: Standing) -> None:
     """Take everything over. Raises Refused; what can only be given up makes room for a server that still has it."""
-    pid = request.pid
-    # Whether this server may have less than its caller had, so that another one could do better.
-    steps: tuple[tuple[str, bool, Callable[[], None]], ...] = (
-        ("groups", False, lambda: _groups(caller)),
-        ("scheduling", True, lambda: _scheduling(pid)),
-        ("score of the OOM killer", True, lambda: _file(pid, "oom_score_adj")),
-        ("login of the audit", False, lambda: _file(pid, "loginuid")),
-        ("working directory", False, lambda: os.chdir(f"/proc/{pid}/cwd")),
+    _take(
+        ("working directory", False, lambda: os.chdir(f"/proc/{request.pid}/cwd")),
         ("descriptors", False, lambda: _descriptors(request)),
-        ("limits", True, lambda: _limits(pid)),
     )
-    for what, lacking, take in steps:
-        try:
-            take()
-        except OSError as error:
-            leave = lacking and isinstance(error, PermissionError)
-            raise Refused(f"its {what} cannot be taken over: {error}", leave) from None
+    inherit(request.pid, caller.status["Groups"])
     os.umask(int(caller.status["Umask"], 8))
     _signals(caller)
     os.environb.clear()
@@ -50,8 +43,28 @@ def become(request: Request, caller: Standing) -> None:
     _streams(*request.encoding.split())
 
 
-def _groups(caller: Standing) -> None:
-    groups = list(map(int, caller.status["Groups"].split()))
+def inherit(pid: int, groups: str) -> None:
+    """Take over what a child has of its parent: groups, scheduling, limits. Raises Refused as `become` does."""
+    _take(
+        ("groups", False, lambda: _groups(groups)),
+        ("scheduling", True, lambda: _scheduling(pid)),
+        ("score of the OOM killer", True, lambda: _file(pid, "oom_score_adj")),
+        ("login of the audit", False, lambda: _file(pid, "loginuid")),
+        ("limits", True, lambda: _limits(pid)),
+    )
+
+
+def _take(*steps: _Step) -> None:
+    for what, lacking, take in steps:
+        try:
+            take()
+        except OSError as error:
+            leave = lacking and isinstance(error, PermissionError)
+            raise Refused(f"its {what} cannot be taken over: {error}", leave) from None
+
+
+def _groups(found: str) -> None:
+    groups = list(map(int, found.split()))
     if sorted(groups) != sorted(os.getgroups()):
         os.setgroups(groups)
 

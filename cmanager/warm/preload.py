@@ -9,8 +9,13 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
 
+from ..model import codec
+from ..model.container import Container, Status
 from ..plugins import load_config
 from ..plugins.loader import Loader
+from ..supervisor.launch import ExecLaunch, Launch
+from ..supervisor.slots import Slot
+from .keeper import Claim
 
 #: Rooms of which a command may need anything.
 _ROOMS = ("engine", "supervisor", "oci", "plugins", "state", "model", "linux")
@@ -29,6 +34,7 @@ def preload(commands: Iterable[str]) -> None:
         for name in _modules(f"{package}.{room}"):
             if name not in _LEFT_OUT:
                 importlib.import_module(name)
+    codec.prepare(Container, Status, Launch, ExecLaunch, Claim, Slot)
     config = load_config()
     loader = Loader(config, "", "")
     for seam, provider in config.defaults.items():

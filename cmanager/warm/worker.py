@@ -16,11 +16,12 @@ from typing import NoReturn
 
 from attrs import frozen
 
-from ..linux import syscalls
+from ..linux import memory, syscalls
+from . import keeper
 from .become import become
+from .berths import WarmBerths
 from .caller import Standing, check_interpreter
 from .handing import Hands, Typed
-from .rehearsal import rehearse, rehearsed_request
 from .request import Refused, Request, handle, receive
 from .server import LEAVE
 from .stamp import Stamp
@@ -28,7 +29,7 @@ from .title import Title
 
 #: What is shown of a worker that has nothing to do yet.
 WAITING = "cmanager: waits for a command"
-#: The ordinary `main()`; it gets what moves the streams of attached programs.
+#: The ordinary `main()`; it gets what moves the streams of attached programs, and where slots are kept ready.
 Main = Callable[..., None]
 
 
@@ -56,14 +57,11 @@ class Work:
             self.title.set([WAITING])
             os.setsid()
             if ahead:
-                rehearse(self.main)
-                self._become(rehearsed_request())
+                memory.populate(own=True)
             with waiting:
-                _, fds, _, _ = socket.recv_fds(waiting, 1, 1, socket.MSG_CMSG_CLOEXEC)
+                _, fds, _, _ = socket.recv_fds(waiting, 1, 3, socket.MSG_CMSG_CLOEXEC)
             if fds:
-                self._do(socket.socket(fileno=fds[0]))
-        except Refused as refused:  # in the rehearsal
-            os._exit(LEAVE if refused.leave else 0)
+                self._do(*(socket.socket(fileno=fd) for fd in fds))
         finally:
             os._exit(0)
 
@@ -71,7 +69,11 @@ class Work:
         """Raise Refused, or OSError, for a process that no worker stands in for."""
         self.standing.check(Standing.of(pid))
 
-    def _do(self, connection: socket.socket) -> None:
+    def keep(self, kind: bytes, server: socket.socket, claims: socket.socket, wants: socket.socket) -> NoReturn:
+        """Be a keeper (keeper.py)."""
+        keeper.keep(self.title, kind, server, claims, wants)
+
+    def _do(self, connection: socket.socket, wants: socket.socket, claims: socket.socket | None = None) -> None:
         try:
             client = handle(connection)
             connection.settimeout(_PATIENCE)
@@ -82,6 +84,8 @@ class Work:
             connection = socket.socket(fileno=_lifted(connection.detach(), free))
             client = _lifted(client, free)
             _die_with(_lifted(request.lifeline, free))
+            wants = socket.socket(fileno=_lifted(wants.detach(), free))
+            claims = socket.socket(fileno=_lifted(claims.detach(), free)) if claims else None
             self._become(request)
             signal.pidfd_send_signal(client, 0)  # all that was looked at was his
             os.close(client)
@@ -95,7 +99,7 @@ class Work:
         connection.send(b"g%d" % os.getpid())
         if connection.recv(1) != b"g":
             os._exit(0)  # it was tired of waiting, and runs the command itself
-        code = _run(self.main, self.title, request, connection)
+        code = _run(self.main, self.title, request, connection, WarmBerths(request, wants, claims))
         # The command is over for whoever waits for its streams or locks before it is for the client.
         syscalls.close_all_but(connection.fileno())
         with suppress(OSError):
@@ -128,14 +132,14 @@ def _die_with(lifeline: int) -> None:
         raise EOFError  # it was closed before
 
 
-def _run(main: Main, title: Title, request: Request, connection: socket.socket) -> int:
+def _run(main: Main, title: Title, request: Request, connection: socket.socket, berths: WarmBerths) -> int:
     """Everything that an interpreter does of a program, to its exit code."""
     sys.argv[:] = [request.name, *request.arguments]
     title.set(["cmanager", *request.arguments])
     if os.isatty(0):
         sys.stdin = Typed(connection).text(*request.encoding.split())
     try:
-        main(Hands(connection))
+        main(Hands(connection), berths)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -1,0 +1,220 @@
+"""Slots: a network and a cgroup that are ready when a container comes, and go when nobody wants them any more."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cmanager.linux import cgroups
+from cmanager.linux.process import Process
+from cmanager.state import records
+
+from .. import servers
+from ..support import WARM, Cli, wait_until
+
+pytestmark = pytest.mark.root
+
+
+class Pool(Cli):
+    """A command line whose server keeps slots."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"CMANAGER_POOL": "1"}
+
+    def slots(self) -> list[str]:
+        """Ids of those that are whole: their keeper holds nothing back any more."""
+        try:
+            found = os.listdir(self.run_root / "slots")
+        except FileNotFoundError:
+            return []
+        return [id for id in found if all(os.path.isdir(path) for path in places(id)) and linked(id)]
+
+    def one(self) -> str:
+        """The id of the slot that is there, or about to be."""
+        wait_until(self.slots, "a slot is kept")
+        return self.slots()[0]
+
+    def keeper(self, id: str) -> Process:
+        """The process that keeps it."""
+        return records.read(str(self.run_root / "slots" / id), Process, "")
+
+    def none_left(self) -> bool:
+        """Whether nothing is kept."""
+        return not os.listdir(self.run_root / "slots") and not os.listdir(self.run_root / "netns")
+
+
+def places(id: str) -> list[str]:
+    """Where there are cgroups of that id."""
+    found = []
+    for hierarchy in cgroups.hierarchies():
+        for below in filter(lambda name: name.startswith("cmanager"), os.listdir(hierarchy.mountpoint)):
+            if os.path.isdir(f"{hierarchy.mountpoint}/{below}/{id}"):
+                found.append(f"{hierarchy.mountpoint}/{below}/{id}")
+    return found or ["/nowhere"]
+
+
+def linked(id: str) -> bool:
+    """Whether the host has a link for that id."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    return f"cm{id[:13]}@" in links
+
+
+@pytest.fixture
+def cli(machine: Cli, tmp_path: Path) -> Iterator[Pool]:
+    made = Pool(machine.root, tmp_path / "run", command=tuple(WARM))
+    servers.begin(made)
+    yield made
+    assert made.clear() == []
+    servers.end(made)
+    wait_until(made.none_left, "what was kept is gone with the server")
+
+
+def test_the_next_container_like_it_takes_the_slot_with_its_id(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    ready = cli.one()
+    id = cli.ok("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    assert id == ready
+    address = cli.inspect("box")["NetworkSettings"]["IPAddress"]
+    assert address in cli.ok("exec", "box", "ip", "address", "show", "eth0")
+    assert cli.one() != ready, "another one is made for the next"
+    cli.ok("rm", "-f", "box")
+    assert not linked(ready)
+
+
+def test_it_is_limited_watched_and_confined_as_any_other(cli: Pool) -> None:
+    cli.ok("run", "--rm", "--memory", "64m", "--pids-limit", "50", "busybox", "true")
+    ready = cli.one()
+    script = "cat /proc/self/cgroup; grep -E 'NoNewPrivs|Seccomp:|CapEff' /proc/self/status; ulimit -n"
+    words = ("--memory", "64m", "--pids-limit", "50", "--ulimit", "nofile=77:77", "busybox", "sh", "-c", script)
+    one = cli.ok("run", "--rm", "--name", "one", *words)
+    two = cli.ok("run", "--rm", "--name", "two", *words, env={"CMANAGER_POOL": "0"})
+    assert one == two, "there is nothing by which a container knows"
+    box = cli.ok("run", "-d", "--memory", "64m", "--pids-limit", "50", "--name", "box", "busybox", "sleep", "1000")
+    assert box != ready, "which the first has used up"
+    (usage,) = json.loads(cli.ok("stats", "--no-stream", "--output", "json", "box"))["items"]
+    assert usage["usage"]["memory_limit_bytes"] == 64 << 20
+    assert usage["usage"]["pids_limit"] == 50
+
+
+def test_one_with_other_limits_takes_it_and_has_its_own(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    ready = cli.one()
+    assert cli.ok("run", "-d", "--name", "box", "--memory", "32m", "busybox", "sleep", "1000") == ready
+    (usage,) = json.loads(cli.ok("stats", "--no-stream", "--output", "json", "box"))["items"]
+    assert usage["usage"]["memory_limit_bytes"] == 32 << 20
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--network", "none"),
+        ("--network", "host"),
+        ("--publish", "127.0.0.1:0:80"),
+        ("--ip", "10.88.77.7"),
+        ("--userns", "auto"),
+        ("--network-rate", "10mbit"),
+        ("--cgroup-parent", "/cmanager-elsewhere"),
+    ],
+    ids=" ".join,
+)
+def test_one_that_it_is_not_fit_for_is_made_its_own(cli: Pool, asked: tuple[str, ...]) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    ready = cli.one()
+    done = cli("run", "--rm", *asked, "busybox", "ip", "address")
+    if "unsupported" in done.stderr or done.returncode == 125:
+        pytest.skip(f"not on this host: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    wait_until(cli.slots, "there is one again")
+    if "--cgroup-parent" not in asked and "--network-rate" not in asked:
+        assert cli.keeper(cli.slots()[0]).alive()
+    assert ready not in cli.ok("ps", "-aq", "--no-trunc")
+
+
+def test_a_slot_is_never_used_twice(cli: Pool) -> None:
+    seen = set()
+    for _ in range(5):
+        cli.ok("run", "--rm", "busybox", "sh", "-c", "ip link add dummy0 type dummy || true; echo 1 > /tmp/used")
+        seen.add(cli.one())
+        out = cli.ok("run", "--rm", "busybox", "sh", "-c", "ls /sys/class/net /tmp")
+        assert out.split() == ["/sys/class/net:", "eth0", "lo", "/tmp:"]
+    assert len(seen) == 5
+
+
+def test_many_at_once_each_have_their_own(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    cli.one()
+    words = ("run", "--rm", "busybox", "sh", "-c", "hostname; ip -o -4 address show eth0")
+    started = [cli.start(*words) for _ in range(8)]
+    outputs = [process.communicate(timeout=60)[0].decode().split() for process in started]
+    assert all(process.returncode == 0 for process in started)
+    assert len({words[0] for words in outputs}) == 8
+    assert len({words[4] for words in outputs}) == 8, "no address is given twice"
+
+
+def test_a_start_that_fails_leaves_nothing_of_it(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    for words, code in ((("busybox", "/nowhere"), 127), (("nothing-like-it", "true"), 125)):
+        ready = cli.one()
+        assert cli("run", "--rm", *words).returncode == code
+        wait_until(lambda ready=ready: not linked(ready) and places(ready) == ["/nowhere"], "it is undone")
+
+
+def test_a_client_that_is_killed_leaves_nothing_of_it(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    for _ in range(4):
+        ready = cli.one()
+        process = cli.start("run", "--rm", "busybox", "true")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        cli.ok("ps", "-a")
+        cli.ok("run", "--rm", "busybox", "true")
+        wait_until(lambda ready=ready: ready in cli.slots() or not linked(ready), "it is kept, or undone")
+
+
+def test_gc_pools_gives_it_back(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    ready = cli.one()
+    assert "Undone" not in cli.ok("gc"), "what is kept is not what a crash left"
+    assert cli.slots() == [ready]
+    assert f"Undone: {ready}" in cli.ok("gc", "--pools")
+    assert cli.none_left()
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    assert "cmanager0" not in links, "the bridge goes with the last that needs it"
+    cli.ok("run", "--rm", "busybox", "true")
+    assert cli.one() != ready, "the next container has one made again"
+
+
+def test_it_goes_with_the_server_however_that_ends(cli: Pool) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        servers.begin(cli)
+        cli.ok("run", "--rm", "busybox", "true")
+        cli.one()
+        os.kill(servers.pid(cli), number)
+        wait_until(cli.none_left, f"nothing is left after {number.name}")
+
+
+def test_what_a_killed_keeper_leaves_is_found_by_gc(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    ready = cli.one()
+    cli.keeper(ready).send(signal.SIGKILL)
+    assert cli.keeper(ready).wait_gone(5)
+    assert f"Undone: {ready}" in cli.ok("gc")
+    assert cli.none_left()
+    cli.ok("run", "--rm", "busybox", "true")
+    cli.one()
+
+
+def test_an_environment_with_no_pool_gets_none(cli: Pool) -> None:
+    for _ in range(3):
+        cli.ok("run", "--rm", "busybox", "true", env={"CMANAGER_POOL": "0"})
+    assert cli.slots() == []
+    refused = cli("ps", env={"CMANAGER_POOL": "many"})
+    assert refused.returncode == 125
+    assert refused.stderr == "cmanager: CMANAGER_POOL=many in the environment is no whole number of slots, 0 for none\n"
