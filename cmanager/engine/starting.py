@@ -76,6 +76,7 @@ class Starting:
         self._engine.store.save_status(container.id, busy)
         with suppress(FileNotFoundError):
             os.unlink(self._engine.paths.fault(container.id))
+        runtime = self._engine.plugins.get("runtime", container.providers.runtime)
         before = slots.filled(self.steps(container), berth.slot, container) if berth else self.steps(container)
         attached = tuple(step.name for step in before if step.name == "attach")
         table = [
@@ -88,7 +89,7 @@ class Starting:
             ),
         ]
         try:
-            with nullcontext() if berth else cgroups.hastened():
+            with cgroups.hastened() if runtime.features().moves else nullcontext():
                 steps.run(table, self._observe)
         except BaseException as error:
             code = getattr(error, "exit_code", None)

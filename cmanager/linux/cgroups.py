@@ -91,12 +91,52 @@ def processes(cgroup: str, among: tuple[Hierarchy, ...] | None = None) -> tuple[
 
 
 def join(directory: str, pid: int = 0) -> None:
-    """Move a process (0: the caller) into the cgroup at `directory`; raises OSError."""
-    fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+    """Move a process (0: the caller, which has one thread) into the cgroup at `directory`; raises OSError.
+
+    On v1 the caller does not wait: see `doors`. Anybody else is moved when every processor has taken notice, which
+    takes some 10 milliseconds, unless somebody has waited for that just before (cgroup_threadgroup_rwsem).
+    """
+    fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) if pid else _door(directory)
     try:
         os.write(fd, b"%d" % pid)
     finally:
         os.close(fd)
+
+
+def doors(cgroup: str, among: tuple[Hierarchy, ...]) -> tuple[int, ...]:
+    """Descriptors by which a process that has one thread moves itself into a cgroup in every hierarchy of v1 that has
+    it: `go_through`. The caller closes them. Raises HostError.
+
+    For a thread that moves itself the kernel waits for nobody (cgroup_procs_write_start, since Linux 5.16). Whose
+    descriptor it is, not who writes to it, decides whether that is allowed.
+    """
+    found: list[int] = []
+    for hierarchy in among:
+        directory = hierarchy.path(cgroup)
+        if not cgroup or hierarchy.version != 1 or not os.path.isdir(directory):
+            continue  # a limiter need not use every hierarchy
+        try:
+            found.append(_door(directory))
+        except OSError as error:
+            for fd in found:
+                os.close(fd)
+            raise HostError.of("join cgroup", directory, error) from None
+    return tuple(found)
+
+
+def go_through(doors: tuple[int, ...]) -> None:
+    """Move the calling process, and close the doors. Raises OSError."""
+    for fd in doors:
+        os.write(fd, b"0")
+        os.close(fd)
+
+
+def _door(directory: str) -> int:
+    """Only v1 has a file of threads for every cgroup."""
+    try:
+        return os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
 
 
 def open_unified(cgroup: str, among: tuple[Hierarchy, ...]) -> int:
@@ -111,21 +151,16 @@ def open_unified(cgroup: str, among: tuple[Hierarchy, ...]) -> int:
     return -1
 
 
-def join_all(
-    cgroup: str, pid: int = 0, among: tuple[Hierarchy, ...] | None = None, *, born_inside: bool = False
-) -> None:
-    """Move a process (0: the caller) into a cgroup in every hierarchy that has it; "" is none and moves nothing.
+def join_all(cgroup: str, pid: int = 0, among: tuple[Hierarchy, ...] | None = None) -> None:
+    """Move a process (0: the caller, see `join`) into a cgroup in every hierarchy that has it; "" moves nothing.
 
-    among: the hierarchies, found anew when None; born_inside: whether it is there on v2 already. Raises HostError when
-    none has the cgroup, or one refuses.
+    among: the hierarchies, found anew when None. Raises HostError when none has the cgroup, or one refuses.
     """
     if not cgroup:
         return
     found = hierarchies() if among is None else among
-    joined = born_inside or not found
+    joined = not found
     for hierarchy in found:
-        if born_inside and hierarchy.version == 2:
-            continue
         directory = hierarchy.path(cgroup)
         try:
             join(directory, pid)
@@ -138,21 +173,9 @@ def join_all(
         raise HostError("join cgroup", cgroup, errno.ENOENT)
 
 
-def stir() -> None:
-    """Have the kernel wait now for what it otherwise waits for when it moves a process into a cgroup of v1 soon.
-
-    It moves a process when every processor has taken notice, which takes some 10 milliseconds, unless somebody has
-    waited for that in the 10 milliseconds before (percpu_down_write, cgroup_threadgroup_rwsem). The caller is moved to
-    where it is. Raises OSError.
-    """
-    first = next((hierarchy for hierarchy in hierarchies() if hierarchy.version == 1), None)
-    if first:
-        join(first.path(memberships("thread-self").get(first.kind, "/")))
-
-
 @contextmanager
 def hastened() -> Iterator[None]:
-    """`stir` in a child, beside what is done in here."""
+    """Begin, in a child that moves itself to where it is, what others who are moved in here would wait for: `join`."""
     first = next((hierarchy for hierarchy in hierarchies() if hierarchy.version == 1), None)
     if first is None:
         yield

@@ -58,7 +58,8 @@ class Features:
     namespaces: kinds it can make, in OCI's words; options: subset of `OPTIONS`; version: of the program behind it;
     notes: lines a person should know ("PID 1 is lxc's init"); warnings: lines that everyone is told who makes a
     container with it; joins: kinds it can join by their path, None for all that it can make ("network" and "user" are
-    among the options).
+    among the options); moves: whether processes are moved into their cgroup by others, for which cgroup v1 has the
+    kernel wait: then the wait is begun before (`cmanager.linux.cgroups.join`).
     """
 
     namespaces: tuple[str, ...]
@@ -67,6 +68,7 @@ class Features:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     joins: tuple[str, ...] | None = None
+    moves: bool = True
 
     def can_join(self, kind: str) -> bool:
         """Whether a namespace of this kind can be given by its path."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -125,20 +124,18 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
 def fork(
     launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
 ) -> None:
-    """Fork the supervisor. Only a sealed process with one thread may do this; the descriptors stay the caller's."""
+    """Fork the supervisor. Only a sealed process with one thread may do this; the descriptors stay the caller's.
+
+    It is a child of the caller, who is a command that ends soon, or has nobody wait for its children.
+    """
     # Before the fork: whoever starts more than one loads them once.
     from . import execution, process
 
-    # Twice, so that the caller gets no child it does not know of.
-    middle = os.fork()
-    if middle:
-        with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is waited for
-            os.waitpid(middle, 0)
+    if os.fork():
         return
     try:
-        if os.fork() == 0:
-            if isinstance(launch, Launch):
-                process.supervise(launch, plugins, report, client, lock)
-            execution.supervise(launch, plugins, report, client)
+        if isinstance(launch, Launch):
+            process.supervise(launch, plugins, report, client, lock)
+        execution.supervise(launch, plugins, report, client)
     finally:
         os._exit(0)

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from attrs import frozen
 
 from ..errors import CmanagerError
-from ..linux import cgroups, memory
+from ..linux import memory
 from ..linux.process import Process
 from ..model.codec import from_data, to_data
 from ..model.names import new_id
@@ -145,9 +145,6 @@ class _Keeper:
         self._title.set(list(claim.words))
         os.environ.clear()
         os.environ.update(claim.environment)
-        # What the first move into a cgroup of v1 would wait for, while others still work.
-        with suppress(OSError):
-            cgroups.stir()
         word, fds, _, _ = socket.recv_fds(channel, 64, 1 + len(_ROLES), socket.MSG_CMSG_CLOEXEC)
         if not word:
             return

@@ -12,8 +12,10 @@ import socket
 import stat
 from typing import NoReturn
 
+from attrs import frozen
+
 from cmanager.linux import covers, inroot, mounts, nodes, programs, syscalls, sysctl, terminals
-from cmanager.linux.cgroups import Hierarchy, mount_all
+from cmanager.linux.cgroups import Hierarchy, go_through, mount_all
 from cmanager.linux.mounts import Mount
 from cmanager.linux.nodes import Node
 from cmanager.model import Stdio
@@ -23,12 +25,20 @@ from .plan import Plan
 from .program import Doing
 
 
-def run(plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarchy, ...], state: bytes) -> NoReturn:
+@frozen
+class Place:
+    """Where the container is put. hierarchies: the host's; doors: into its cgroups of v1 (`cgroups.doors`)."""
+
+    hierarchies: tuple[Hierarchy, ...]
+    doors: tuple[int, ...]
+
+
+def run(plan: Plan, stdio: Stdio, parent: socket.socket, place: Place, state: bytes) -> NoReturn:
     """Become the container. Never returns: ends in the program, or in exit after telling the parent why not."""
     doing = Doing()
     try:
         programs.reset_signals()
-        _prepare(plan, stdio, parent, cgroups, state, doing)
+        _prepare(plan, stdio, parent, place, state, doing)
         doing("close descriptors")
         parent = program.keep_only(parent)
         program.change_directory(plan.program.cwd, doing)
@@ -52,9 +62,7 @@ def run(plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarch
     os._exit(125)
 
 
-def _prepare(
-    plan: Plan, stdio: Stdio, parent: socket.socket, cgroups: tuple[Hierarchy, ...], state: bytes, doing: Doing
-) -> None:
+def _prepare(plan: Plan, stdio: Stdio, parent: socket.socket, place: Place, state: bytes, doing: Doing) -> None:
     # Whoever shares our pid namespace must not look at this process or its executable (CVE-2016-9962, 2019-5736).
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     doing("make mounts private")
@@ -65,8 +73,7 @@ def _prepare(
     binds = _open_binds(plan.mounts, doing)
     waited = False
     if plan.has_user_namespace:
-        doing("wait for the id maps")
-        waited = _wait_for_go(plan, parent)
+        waited = _wait_for_go(plan, parent, place, doing)
         doing("become root of the user namespace")
         os.setgroups([])
         os.setresgid(0, 0, 0)
@@ -77,8 +84,9 @@ def _prepare(
     for number, mount in enumerate(plan.mounts):
         doing(f"mount {mount.type} at", mount.target)
         if mount.type == "cgroup":
-            waited = waited or _wait_for_go(plan, parent)
-            mount_all(root, mount, cgroups, own_namespace=plan.has_cgroup_namespace)
+            waited = waited or _wait_for_go(plan, parent, place, doing)
+            doing("mount cgroup at", mount.target)
+            mount_all(root, mount, place.hierarchies, own_namespace=plan.has_cgroup_namespace)
         elif number in binds:
             mounts.place(binds[number], root, mount.target)
             os.close(binds[number])
@@ -95,8 +103,7 @@ def _prepare(
     doing("run createContainer hooks")
     hooks.run(plan.hooks.get("createContainer", ()), state)
     if not waited:
-        doing("wait for the cgroup")
-        _wait_for_go(plan, parent)
+        _wait_for_go(plan, parent, place, doing)
     for path, value in plan.sysctls:
         doing("set sysctl", path)
         sysctl.write(sysctl_proc, path, value)
@@ -137,10 +144,13 @@ def _prepare(
     program.become(plan.program.credentials, doing)
 
 
-def _wait_for_go(plan: Plan, parent: socket.socket) -> bool:
+def _wait_for_go(plan: Plan, parent: socket.socket, place: Place, doing: Doing) -> bool:
+    doing("join the cgroup", plan.cgroup)
+    go_through(place.doors)
+    doing("wait for the parent")
     program.wait_for_go(parent)
     if plan.new_cgroup_namespace:
-        # Its root is the cgroup of this moment (cgroup_namespaces(7)), so not before the parent has moved us.
+        # Its root is the cgroup of this moment (cgroup_namespaces(7)), so not before we are in.
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     return True
 

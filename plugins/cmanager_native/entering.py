@@ -9,6 +9,8 @@ import socket
 from contextlib import suppress
 from typing import NoReturn
 
+from attrs import frozen
+
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
 from cmanager.linux import cgroups, inroot, programs, syscalls, terminals
 from cmanager.linux.process import Process
@@ -29,12 +31,14 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
     except ProcessLookupError:
         raise NotFoundError(f"process {init.pid} of the container is gone") from None
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    place = None
     try:
         flags = _differing(init.pid)
+        place = _Place.of(cgroup, init)
         # Asked after the descriptor was opened: it belongs to the process that was meant.
         if not init.alive():
             raise NotFoundError(f"process {init.pid} of the container is gone")
-        pid = _spawn(given, flags, pidfd, stdio, ours, theirs)
+        pid = _spawn(given, flags, pidfd, place, stdio, ours, theirs)
     except OSError as error:
         ours.close()
         raise HostError.of("enter the namespaces of process", str(init.pid), error) from None
@@ -44,12 +48,11 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
     finally:
         theirs.close()
         os.close(pidfd)
+        if place:
+            place.close()
     with ours:
         try:
-            _join(cgroup, pid, init)
             try:
-                with suppress(BrokenPipeError):  # it failed already and says why
-                    ours.send(program.GO)
                 # The channel closes when the program is executed.
                 answer, died = ours.recv(4096), False
             except OSError:  # ECONNRESET: it was killed before it could read
@@ -64,14 +67,39 @@ def start(given: Program, cgroup: str, init: Process, stdio: Stdio) -> int:
     return pid
 
 
-def _join(cgroup: str, pid: int, init: Process) -> None:
-    try:
-        cgroups.join_all(cgroup, pid)
-    except HostError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        # cgroup v2: one that hands controllers on has no processes; the container has moved its own below it.
-        cgroups.join_all(cgroups.unified(init.pid), pid)
+@frozen
+class _Place:
+    """Where the program is put: v2, cgroups in which it may be born there, the first that lets it, none without v2;
+    doors: into those of v1 (`cgroups.doors`)."""
+
+    v2: tuple[int, ...]
+    doors: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cgroup: str, init: Process) -> _Place:
+        """That of a container's cgroup; `close` it. Raises HostError, OSError."""
+        hierarchies = cgroups.hierarchies()
+        # One that hands controllers on has no processes: then the container has moved its own below it.
+        candidates = [cgroups.open_unified(path, hierarchies) for path in (cgroup, cgroups.unified(init.pid))]
+        place = cls(tuple(fd for fd in candidates if fd >= 0), cgroups.doors(cgroup, hierarchies))
+        if cgroup and hierarchies and not place.doors and not place.v2:
+            raise HostError("join cgroup", cgroup, errno.ENOENT)
+        return place
+
+    def close(self) -> None:
+        """The caller's descriptors of it."""
+        for fd in (*self.v2, *self.doors):
+            os.close(fd)
+
+    def clone(self) -> int:
+        """A sibling, born in the cgroup of v2; returns as `syscalls.clone` does."""
+        for fd in self.v2:
+            try:
+                return syscalls.clone(syscalls.CLONE_PARENT, cgroup=fd)
+            except OSError as error:
+                if error.errno != errno.EBUSY or fd == self.v2[-1]:
+                    raise
+        return syscalls.clone(syscalls.CLONE_PARENT)
 
 
 def failure(answer: bytes) -> CmanagerError:
@@ -94,7 +122,15 @@ def _differing(pid: int) -> int:
     return flags
 
 
-def _spawn(given: Program, flags: int, pidfd: int, stdio: Stdio, ours: socket.socket, theirs: socket.socket) -> int:
+def _spawn(
+    given: Program,
+    flags: int,
+    pidfd: int,
+    place: _Place,
+    stdio: Stdio,
+    ours: socket.socket,
+    theirs: socket.socket,
+) -> int:
     # setns(2) moves only children into a pid namespace: a process in between joins, and makes the one that counts as
     # its own sibling (CLONE_PARENT).
     read, write = os.pipe()
@@ -102,7 +138,7 @@ def _spawn(given: Program, flags: int, pidfd: int, stdio: Stdio, ours: socket.so
     if middle == 0:
         ours.close()
         os.close(read)
-        _between(given, flags, pidfd, stdio, theirs, write)
+        _between(given, flags, pidfd, place, stdio, theirs, write)
     os.close(write)
     answer = os.read(read, 64)
     os.close(read)
@@ -113,16 +149,20 @@ def _spawn(given: Program, flags: int, pidfd: int, stdio: Stdio, ours: socket.so
     return int(pid)
 
 
-def _between(given: Program, flags: int, pidfd: int, stdio: Stdio, parent: socket.socket, write: int) -> NoReturn:
+def _between(
+    given: Program, flags: int, pidfd: int, place: _Place, stdio: Stdio, parent: socket.socket, write: int
+) -> NoReturn:
     try:
         # From here on a process of the container could look: at nothing (CVE-2016-9962, CVE-2019-5736).
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        if flags:
-            syscalls.setns(pidfd, flags)
-        pid = syscalls.clone(syscalls.CLONE_PARENT)
+        # Where nsdelegate holds, nobody makes a process across the border of the cgroup namespace he joined.
+        now = flags & ~syscalls.CLONE_NEWCGROUP
+        if now:
+            syscalls.setns(pidfd, now)
+        pid = place.clone()
         if pid == 0:
             os.close(write)
-            _inside(given, bool(flags & syscalls.CLONE_NEWUSER), stdio, parent)
+            _inside(given, flags, pidfd, place.doors, stdio, parent)
         os.write(write, b"%d 0" % pid)
     except OSError as error:
         os.write(write, b"0 %d" % (error.errno or 0))
@@ -130,13 +170,17 @@ def _between(given: Program, flags: int, pidfd: int, stdio: Stdio, parent: socke
         os._exit(0)
 
 
-def _inside(given: Program, mapped: bool, stdio: Stdio, parent: socket.socket) -> NoReturn:
+def _inside(
+    given: Program, flags: int, pidfd: int, doors: tuple[int, ...], stdio: Stdio, parent: socket.socket
+) -> NoReturn:
     doing = Doing()
     try:
         programs.reset_signals()
-        doing("wait for the cgroup")
-        program.wait_for_go(parent)
-        if mapped:
+        doing("join the cgroup of the container")
+        cgroups.go_through(doors)
+        if flags & syscalls.CLONE_NEWCGROUP:
+            syscalls.setns(pidfd, syscalls.CLONE_NEWCGROUP)
+        if flags & syscalls.CLONE_NEWUSER:
             doing("become root of the user namespace")
             os.setgroups([])
             os.setresgid(0, 0, 0)

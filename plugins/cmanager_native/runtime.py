@@ -56,7 +56,7 @@ class Native:
         kinds = tuple(
             kind for kind, (_, file) in syscalls.NAMESPACES.items() if os.path.exists(f"/proc/self/ns/{file}")
         )
-        return Features(kinds, _OPTIONS, version=f"kernel {os.uname().release}")
+        return Features(kinds, _OPTIONS, version=f"kernel {os.uname().release}", moves=False)
 
     def create(self, bundle: Bundle, stdio: Stdio) -> int:
         """See `cmanager.seams.Runtime.create`."""
@@ -66,10 +66,16 @@ class Native:
         hierarchies = cgroups.hierarchies()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         state = _state(bundle, planned, "creating", 0)
+        doors: tuple[int, ...] = ()
         cgroup = -1
         try:
-            cgroup = _cgroup(planned, hierarchies)
-            pid = _spawn(planned, cgroup, lambda: _become_child(ours, planned, stdio, theirs, hierarchies, state))
+            doors = cgroups.doors(planned.cgroup, hierarchies)
+            cgroup = cgroups.open_unified(planned.cgroup, hierarchies)
+            if planned.cgroup and hierarchies and not doors and cgroup < 0:
+                raise HostError("join cgroup", planned.cgroup, errno.ENOENT)
+            born = cgroup if _may_be_born_there(planned) else -1
+            place = child.Place(hierarchies, doors)
+            pid = _spawn(planned, born, lambda: _become_child(ours, planned, stdio, theirs, place, state))
         except OSError as error:
             ours.close()
             raise HostError.of("make namespaces for", bundle.id[:12], error) from None
@@ -78,12 +84,13 @@ class Native:
             raise
         finally:
             theirs.close()
-            if cgroup >= 0:
-                os.close(cgroup)
+            for fd in (*doors, cgroup):
+                if fd >= 0:
+                    os.close(fd)
         created = _Created(pid, ours, planned, bundle)
         self._created[bundle.id] = created
         try:
-            self._settle(created, hierarchies, born_inside=cgroup >= 0)
+            self._settle(created, tuple(h for h in hierarchies if h.version == 2 and born < 0 <= cgroup))
         except BaseException:
             self.delete(bundle.id)
             raise
@@ -149,13 +156,17 @@ class Native:
     def _compile(self, policy: dict[str, Any]) -> bytes:
         return compile_filter(policy, self._filter_cache)
 
-    def _settle(self, created: _Created, hierarchies: tuple[cgroups.Hierarchy, ...], *, born_inside: bool) -> None:
-        """Do for the child what only the parent can, while it mounts; return when it is ready to start."""
+    def _settle(self, created: _Created, moved: tuple[cgroups.Hierarchy, ...]) -> None:
+        """Do for the child what only the parent can, while it mounts; return when it is ready to start.
+
+        moved: the hierarchies in which it neither was born in its cgroup nor goes there itself.
+        """
         planned, channel = created.plan, created.channel
         assert channel is not None, "just made"
         if planned.id_maps:
             _write_maps(created.pid, planned.id_maps)
-        cgroups.join_all(planned.cgroup, created.pid, hierarchies, born_inside=born_inside)
+        if moved:
+            cgroups.join_all(planned.cgroup, created.pid, moved)
         state = _state(created.bundle, planned, "creating", created.pid)
         hooks.run(planned.hooks.get("prestart", ()) + planned.hooks.get("createRuntime", ()), state)
         answer = b""
@@ -172,13 +183,10 @@ class Native:
 _EARLY = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
 
 
-def _cgroup(planned: plan.Plan, hierarchies: tuple[cgroups.Hierarchy, ...]) -> int:
-    """The v2 cgroup that the first process is born in: a descriptor, -1 where it has to be moved."""
+def _may_be_born_there(planned: plan.Plan) -> bool:
+    """Where nsdelegate holds, nobody makes a process across the border of the cgroup namespace he joined."""
     joined = {flag for flag, _ in planned.joins}
-    # Where nsdelegate holds, nobody makes a process across the border of the cgroup namespace he joined.
-    if joined & _EARLY and syscalls.CLONE_NEWCGROUP in joined:
-        return -1
-    return cgroups.open_unified(planned.cgroup, hierarchies)
+    return not (joined & _EARLY and syscalls.CLONE_NEWCGROUP in joined)
 
 
 def _spawn(planned: plan.Plan, cgroup: int, run: Callable[[], NoReturn]) -> int:
@@ -215,12 +223,12 @@ def _become_child(
     planned: plan.Plan,
     stdio: Stdio,
     theirs: socket.socket,
-    hierarchies: tuple[cgroups.Hierarchy, ...],
+    place: child.Place,
     state: bytes,
 ) -> NoReturn:
     # Held here, our end would hide the supervisor's death from the child.
     ours.close()
-    child.run(planned, stdio, theirs, hierarchies, state)
+    child.run(planned, stdio, theirs, place, state)
 
 
 def _enter(opened: list[tuple[int, int]], run: Callable[[], NoReturn]) -> NoReturn:

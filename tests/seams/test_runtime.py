@@ -66,7 +66,7 @@ class TestNative(OnBusybox):
         try:
             box.write(box.config("true", linux={"cgroupsPath": name}))
             planned = plan.read(str(box.directory), box.features, lambda policy: b"")
-            cgroup = runtime._cgroup(planned, hierarchies)
+            cgroup = cgroups.open_unified(name, hierarchies)
             hear, tell = os.pipe()
 
             def born() -> NoReturn:
