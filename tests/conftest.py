@@ -30,6 +30,8 @@ pytest_plugins = ["cmanager.testing.plugin", "tests.mutants.table"]
 def pytest_configure(config: pytest.Config) -> None:
     # In the background of a script it is ignored, and by every program that a test starts too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What a slot is made of would be found on the machine after a test.
+    os.environ.setdefault("CMANAGER_POOL", "0")
     if not _is_worker(config):
         os.environ[turns.VARIABLE] = tempfile.mkdtemp(prefix="cmanager-tests-")  # its workers inherit it
 

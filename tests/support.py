@@ -98,8 +98,6 @@ class Cli:
             variables["PYTHONPATH"] = f"{CHECKOUT}:{CHECKOUT}/plugins:{variables.get('PYTHONPATH', '')}".rstrip(":")
         else:
             variables.pop("PYTHONPATH", None)
-        # What a slot is made of would be found on the machine after the test.
-        variables.setdefault("CMANAGER_POOL", "0")
         if self.config:
             variables["CMANAGER_CONFIG"] = str(self.config)
         return variables

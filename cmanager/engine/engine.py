@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedError
+from ..linux import seal
 from ..model.container import Container, ExecRequest, RunRequest
 from ..model.image import Image, ImageEntry, Progress, Reference
 from ..model.usage import Usage
@@ -44,7 +45,7 @@ class Engine:
 
     root: durable state, run_root: state that ends with the boot; config: a plugins.toml, None for the usual search;
     observe: called around every step of a start; warn: called with each line about what failed and stops nothing;
-    berths: where slots are kept ready for `run`.
+    berths: where slots are kept ready for `run`, None for a program's own (docs/warm.md).
     Constructing it reads the configuration and touches nothing else; instances hold no state, any number may work on
     the same directories at once. Needs root.
     """
@@ -104,8 +105,8 @@ class Engine:
                     if request.pod.startswith("new:"):
                         self.pods.unmake(container.request.pod)
                 raise
-        if self._berths and not berth and (kind := kind_of(container, self.plugins, manager)):
-            self._berths.want(kind)
+        if (berths := self._kept()) and (kind := kind_of(container, self.plugins, manager)):
+            berths.want(kind)
         return started
 
     def create(
@@ -168,10 +169,19 @@ class Engine:
 
     def _claimed(self, request: RunRequest, manager: Manager) -> AbstractContextManager[Berth | None]:
         """A berth for a container such as this one, where one is kept."""
-        if self._berths and plain(request, network := self._creating.providers(request).network):
-            berth = self._berths.claim(manager, network)
+        berths = self._kept()
+        if berths and plain(request, network := self._creating.providers(request).network):
+            berth = berths.claim(manager, network)
             return closing(berth) if berth else nullcontext()
         return nullcontext()
+
+    def _kept(self) -> Berths | None:
+        """Where slots are: with a program's starter, or a command's server; a command without one has none."""
+        if self._berths is None and not seal.sealed():
+            from ..supervisor.starter import ProgramBerths
+
+            self._berths = ProgramBerths(self._config)
+        return self._berths
 
     def attach(self, word: str) -> Session:
         """Attach to a running container. Raises ConflictError when it does not run."""

@@ -104,7 +104,7 @@ class Berths(Protocol):
         ...
 
     def want(self, kind: Kind) -> None:
-        """Say of which kind the last container was, which had none: the next one may be like it."""
+        """Say of which kind the last container was: the next one may be like it."""
         ...
 
 

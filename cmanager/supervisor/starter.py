@@ -12,36 +12,48 @@ import gc
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import NoReturn
 
 from attrs import frozen
 
 from ..linux import seal, syscalls
-from ..model.codec import from_data, to_data
+from ..model import codec
+from ..model.codec import from_data
 from ..plugins import Plugins, load_config
+from ..state import Paths
+from . import berths
 from .background import say
-from .launch import ExecLaunch, Launch, fork
+from .keeper import Claim
+from .launch import ROLES, ExecLaunch, Launch, fork, given
+from .pool import Pool
+from .slots import Berth, Kind, Manager, Slot
 
 _KINDS: dict[str, type[Launch] | type[ExecLaunch]] = {"Launch": Launch, "ExecLaunch": ExecLaunch}
-_ROLES = ("report", "client", "lock")
+_PAUSE = 5  # milliseconds for a program to get on with its work before the next slot is made
+_LONGEST, _MOST = 1 << 18, 16  # bytes and descriptors of an answer
 
 
 @frozen
 class _Starter:
-    """surroundings: what supervisors take over from where it was started; end: requests go there; process: it."""
+    """surroundings: what supervisors take over from where it was started; end: requests go there; wants: kinds of slots
+    do; process: it."""
 
     surroundings: tuple[object, ...]
     end: socket.socket
+    wants: socket.socket
     process: subprocess.Popen[bytes]
 
     def close(self) -> None:
         """Let it end, and wait for that."""
         self.end.close()
+        self.wants.close()
         self.process.wait()
 
 
@@ -54,6 +66,7 @@ def _forget() -> None:
     global _starter, _one_at_a_time
     if _starter:
         _starter.end.close()
+        _starter.wants.close()
     _starter, _one_at_a_time = None, threading.Lock()
 
 
@@ -62,11 +75,9 @@ os.register_at_fork(after_in_child=_forget)
 
 def start(launch: Launch | ExecLaunch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
     """Have a supervisor forked; the descriptors stay the caller's. Raises OSError."""
-    given = dict(zip(_ROLES, (report.fileno(), client.fileno() if client else -1, lock), strict=True))
-    there = {role: fd for role, fd in given.items() if fd >= 0}
-    data = os.memfd_create("launch")
+    there = given(report, client, lock)
+    data = berths.memory(launch)
     try:
-        os.write(data, json.dumps(to_data(launch)).encode())
         words = " ".join((type(launch).__name__, *there)).encode()
         with _one_at_a_time:
             _ask(launch, words, [data, *there.values()])
@@ -76,7 +87,7 @@ def start(launch: Launch | ExecLaunch, report: socket.socket, client: socket.soc
 
 def _ask(launch: Launch | ExecLaunch, words: bytes, fds: list[int]) -> None:
     global _starter
-    surroundings = _surroundings(launch)
+    surroundings = _surroundings(launch.config, launch.paths)
     for _ in range(2):
         if _starter and _starter.surroundings != surroundings:
             _starter.close()
@@ -94,13 +105,20 @@ def _ask(launch: Launch | ExecLaunch, words: bytes, fds: list[int]) -> None:
 
 def _begin(launch: Launch | ExecLaunch, surroundings: tuple[object, ...]) -> _Starter:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    wants, wanted = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     executable = seal.interpreter()
     try:
-        arguments = [str(theirs.fileno()), launch.config, launch.paths.root, launch.paths.run_root]
+        arguments = [
+            str(theirs.fileno()),
+            str(wanted.fileno()),
+            launch.config,
+            launch.paths.root,
+            launch.paths.run_root,
+        ]
         process = subprocess.Popen(
             seal.command("cmanager.supervisor.starter:serve", arguments),
             executable=f"/proc/self/fd/{executable}",
-            pass_fds=[theirs.fileno(), executable],
+            pass_fds=[theirs.fileno(), wanted.fileno(), executable],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd="/",
@@ -109,16 +127,58 @@ def _begin(launch: Launch | ExecLaunch, surroundings: tuple[object, ...]) -> _St
     finally:
         os.close(executable)
         theirs.close()
-    return _Starter(surroundings, ours, process)
+        wanted.close()
+    return _Starter(surroundings, ours, wants, process)
 
 
-def _surroundings(launch: Launch | ExecLaunch) -> tuple[object, ...]:
+class ProgramBerths:
+    """Implements `cmanager.supervisor.slots.Berths` for a program, where it has a starter already. config: path of the
+    configuration file, "" for the usual search."""
+
+    def __init__(self, config: str) -> None:
+        self._config = config
+
+    def claim(self, manager: Manager, network: str) -> Berth | None:
+        """See `Berths.claim`."""
+        with _one_at_a_time:
+            if not _starter or _starter.surroundings != _surroundings(self._config, manager.paths):
+                return None
+            offers = _offers(_starter)
+        try:
+            return berths.claim(offers, manager, network, os.getpid(), ())
+        finally:
+            for end in offers.values():
+                end.close()
+
+    def want(self, kind: Kind) -> None:
+        """See `Berths.want`."""
+        with _one_at_a_time:
+            wants = _starter and _starter.wants
+        if wants:
+            berths.want(wants, kind)
+
+
+def _offers(starter: _Starter) -> dict[bytes, socket.socket]:
+    """Where its keepers can be asked; none when it is gone."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with ours:
+            with theirs:
+                socket.send_fds(starter.end, [b"offers"], [theirs.fileno()])
+            words, fds, _, _ = socket.recv_fds(ours, _LONGEST, _MOST, socket.MSG_CMSG_CLOEXEC)
+    except OSError:
+        return {}
+    ends = (socket.socket(fileno=fd) for fd in fds)
+    return dict(zip(words.split(b"\n")[1:], ends, strict=True))
+
+
+def _surroundings(config: str, paths: Paths) -> tuple[object, ...]:
     """All that a process hands to its children and that matters to a container; another starter where it changes."""
     top, mine = os.stat("/"), "/proc/thread-self"
     with open(f"{mine}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         cgroup = file.read()
     return (
-        (launch.config, launch.paths.root, launch.paths.run_root),
+        (config, paths.root, paths.run_root),
         (top.st_dev, top.st_ino, cgroup, os.getpriority(os.PRIO_PROCESS, 0), frozenset(os.sched_getaffinity(0))),
         tuple(os.readlink(f"{mine}/ns/{name}") for name in sorted(os.listdir(f"{mine}/ns"))),
         tuple(resource.getrlimit(number) for name, number in vars(resource).items() if name.startswith("RLIMIT_")),
@@ -127,22 +187,41 @@ def _surroundings(launch: Launch | ExecLaunch) -> tuple[object, ...]:
 
 
 def serve() -> NoReturn:
-    """What the starter does until its program has ended. It holds no descriptor but the one for requests."""
-    number, config, root, run_root = sys.argv[1:]
-    syscalls.close_all_but(int(number), first=3)
+    """What the starter does until its program has ended. It holds no descriptor but those for requests."""
+    number, wanted, config, root, run_root = sys.argv[1:]
+    syscalls.close_all_but(int(number), int(wanted), first=3)
     os.dup2(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC), 2)
-    requests = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, int(number))
+    requests, wants = (socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, int(fd)) for fd in (number, wanted))
     requests.set_inheritable(False)
     # Nobody waits for its children; `detach` of the supervisors takes that back.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     plugins = Plugins(load_config(config or None), root, run_root)
+    codec.prepare(Launch, ExecLaunch, Claim, Slot)
     gc.freeze()
+    poller = select.poll()
+    poller.register(requests, select.POLLIN)
+    pool = Pool(poller, lambda claim: None, wants)
     while True:
-        words, fds, _, _ = socket.recv_fds(requests, 4096, 1 + len(_ROLES), socket.MSG_CMSG_CLOEXEC)
-        if not words:
-            os._exit(0)
-        kind, *roles = words.decode().split()
-        _start(_KINDS[kind], plugins, fds[0], dict(zip(roles, fds[1:], strict=True)))
+        ready = [fd for fd, _ in poller.poll(_PAUSE if pool.lacks() else None)]
+        for fd in ready:
+            if not pool.hear(fd):
+                _answer(requests, plugins, pool)
+        if not ready:
+            pool.make()
+
+
+def _answer(requests: socket.socket, plugins: Plugins, pool: Pool) -> None:
+    """Do what the program asks for next; end where it has ended."""
+    words, fds, _, _ = socket.recv_fds(requests, 4096, 1 + len(ROLES), socket.MSG_CMSG_CLOEXEC)
+    if not words:
+        os._exit(0)
+    if words == b"offers":
+        offers = pool.offers()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fds[0]) as answers, suppress(OSError):
+            socket.send_fds(answers, [b"\n".join((b"o", *offers))], [end.fileno() for end in offers.values()])
+        return
+    kind, *roles = words.decode().split()
+    _start(_KINDS[kind], plugins, fds[0], dict(zip(roles, fds[1:], strict=True)))
 
 
 def _start(kind: type[Launch] | type[ExecLaunch], plugins: Plugins, data: int, fds: dict[str, int]) -> None:

@@ -5,7 +5,6 @@ starting.py  from a client that found no server to a new one
 serving.py   from a process to a server; server.py listens, forks, tells of workers that were killed, leaves
 preload.py   what it imports beforehand; stamp.py notices when that has changed on disk
 worker.py    the worker: becomes the caller and runs the ordinary `main()`
-keeper.py    has a network and a cgroup ready for a container, and supervises it; berths.py the worker's way there
 request.py   what a client sends, read by the worker
 caller.py    whether a caller is one whom this server can stand in for
 become.py    what a worker takes over from the caller; title.py what others see of it

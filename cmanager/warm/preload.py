@@ -13,9 +13,9 @@ from ..model import codec
 from ..model.container import Container, Status
 from ..plugins import load_config
 from ..plugins.loader import Loader
+from ..supervisor.keeper import Claim
 from ..supervisor.launch import ExecLaunch, Launch
 from ..supervisor.slots import Slot
-from .keeper import Claim
 
 #: Rooms of which a command may need anything.
 _ROOMS = ("engine", "supervisor", "oci", "plugins", "state", "model", "linux")

@@ -19,13 +19,14 @@ from attrs import frozen
 
 from ..errors import HostError
 from ..linux import cgroups, files
+from ..supervisor.keeper import StandIn
+from ..supervisor.pool import Pool
 from .request import Refused, peer
 
 #: Exit code of a worker before it was told to go: whatever it found, the server should make room for another one.
 LEAVE = 96
 _TICK = 10.0  # seconds after which a look is taken whether it is still wanted
 _BACKLOG = 1024
-_LONGEST_KIND = 1 << 16  # bytes
 _PAUSE = 20  # milliseconds for a command to get on with its work before the next worker is forked
 
 
@@ -77,71 +78,38 @@ class _Worker:
         self.handle = os.pidfd_open(self.pid)
         self.connection: socket.socket | None = None
 
-    def take(self, connection: socket.socket, *others: socket.socket) -> None:
-        """Do the work of this client. others: ways to the server and to a keeper. Raises OSError when it has been
-        killed."""
+    def take(self, connection: socket.socket, wants: socket.socket, offers: dict[bytes, socket.socket]) -> None:
+        """Do the work of this client. wants, offers: ways to the pool. Raises OSError when it has been killed."""
         self.connection = connection.dup()
         with self.waiting:
-            socket.send_fds(self.waiting, [b"w"], [end.fileno() for end in (connection, *others)])
-
-
-#: Called in a fork of the server with a kind of slot, an end that the server hears, one where workers claim it, and the
-#: way to say what the next one should be like.
-Keep = Callable[[bytes, socket.socket, socket.socket, socket.socket], NoReturn]
-
-
-class _Keeper:
-    """A fork of the server that has a slot ready for a container, or makes it; nobody's child (keeper.py).
-
-    heard: what it says; claims: the way to it; ready: whether it has said so.
-    """
-
-    def __init__(self, keep: Keep, kind: bytes, wants: socket.socket) -> None:
-        self.heard, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.claims, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ready = False
-        with server, theirs:
-            middle = os.fork()
-            if not middle:
-                try:
-                    if os.fork() == 0:
-                        keep(kind, server, theirs, wants)
-                finally:
-                    os._exit(0)
-            os.waitpid(middle, 0)
-
-    def close(self) -> None:
-        """Have it undo what it made, unless a container has taken that."""
-        self.heard.close()
-        self.claims.close()
+            ends = [end.fileno() for end in (connection, wants, *offers.values())]
+            socket.send_fds(self.waiting, [b"\n".join((b"w", *offers))], ends)
 
 
 class Server:
     """Serves until it is idle, its socket is gone, it is not wanted any more or a worker finds that it should leave.
 
-    work: called in each worker, keep: in each keeper; wanted: asked now and then; vouch: raises Refused for the pid of
-    one whom no worker will serve; idle: seconds without a command. One worker waits for the next command, which so does
-    without a fork, and one keeper with a slot for the next container, of the kind that was wanted last.
+    work: called in each worker, stand_in: in each keeper; wanted: asked now and then; vouch: raises Refused for the pid
+    of one whom no worker will serve; idle: seconds without a command. One worker waits for the next command, which so
+    does without a fork, and slots for the next containers.
     """
 
     def __init__(
         self,
         place: Place,
         work: Work,
-        keep: Keep,
+        stand_in: StandIn,
         wanted: Callable[[], bool],
         vouch: Callable[[int], None],
         idle: float,
     ) -> None:
-        self._place, self._work, self._keep, self._wanted, self._vouch = place, work, keep, wanted, vouch
-        self._idle = idle
-        self._keeper: _Keeper | None = None
-        self._kind = b""
-        self._wants, self._to_wants = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._place, self._work, self._wanted, self._vouch, self._idle = place, work, wanted, vouch, idle
         self._workers: dict[int, _Worker] = {}
         self._spare: _Worker | None = None
         self._ahead = True  # until one dies without having been asked for anything
         self._poller = select.poll()
+        kinds, self._wants = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pool = Pool(self._poller, stand_in, kinds)
         self._last = self._looked = time.monotonic()
 
     def run(self) -> None:
@@ -149,21 +117,16 @@ class Server:
         self._listener: socket.socket | None = self._place.listen()
         self._inode = os.stat(self._place.path).st_ino
         self._poller.register(self._listener, select.POLLIN)
-        self._poller.register(self._wants, select.POLLIN)
         gc.collect()
         # Pages stay shared as long as nobody writes to their reference counts.
         gc.freeze()
         while self._listener or self._workers:
-            missing = self._listener and (self._lacks_worker() or self._lacks_keeper())
+            missing = self._listener and (self._lacks_worker() or self._lacks_slot())
             ready = [fd for fd, _ in self._poller.poll(_PAUSE if missing else min(_TICK, self._idle) * 1000)]
             for fd in ready:
                 if fd in self._workers:
                     self._ended(self._workers.pop(fd))
-                elif fd == self._wants.fileno():
-                    self._kind = self._wants.recv(_LONGEST_KIND)
-                elif self._keeper and fd == self._keeper.heard.fileno():
-                    self._hear(self._keeper)
-                elif self._listener:
+                elif not self._pool.hear(fd) and self._listener:
                     self._accept(self._listener)
             now = time.monotonic()
             if ready:
@@ -171,7 +134,7 @@ class Server:
             elif missing and self._lacks_worker():
                 self._keep_one_ready()
             elif missing:
-                self._keep_a_slot()
+                self._pool.make()
             if now - self._looked >= min(_TICK, self._idle):
                 self._looked = now
                 if not self._needed():
@@ -195,32 +158,9 @@ class Server:
     def _lacks_worker(self) -> bool:
         return self._ahead and not self._spare
 
-    def _lacks_keeper(self) -> bool:
+    def _lacks_slot(self) -> bool:
         """Others who are at work are not to be held up."""
-        return bool(self._kind) and not self._keeper and not self._busy()
-
-    def _keep_a_slot(self) -> None:
-        try:
-            self._keeper = _Keeper(self._keep, self._kind, self._to_wants)
-        except OSError:
-            self._kind = b""  # until another container is started
-            return
-        self._poller.register(self._keeper.heard, select.POLLIN)
-
-    def _hear(self, keeper: _Keeper) -> None:
-        said = keeper.heard.recv(1)
-        if said == b"r":
-            keeper.ready = True
-            return
-        if not said:
-            self._kind = b""  # it has failed, or somebody has ended it: until another container is started
-        self._part_with_keeper()
-
-    def _part_with_keeper(self) -> None:
-        if self._keeper:
-            self._poller.unregister(self._keeper.heard)
-            self._keeper.close()
-            self._keeper = None
+        return self._pool.lacks() and not self._busy()
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -236,10 +176,9 @@ class Server:
             try:
                 if follow(pid, self._vouch):
                     self._part_with_spare()
-                    self._part_with_keeper()
+                    self._pool.close()
                 worker, self._spare, self._ahead = self._spare or self._new(ahead=False), None, True
-                ready = [self._keeper.claims] if self._keeper and self._keeper.ready else []
-                worker.take(connection, self._to_wants, *ready)
+                worker.take(connection, self._wants, self._pool.offers())
             except (OSError, HostError, Refused) as error:
                 _answer(connection, b"c" + str(error).encode())
 
@@ -288,7 +227,7 @@ class Server:
         self._listener = None
         os.close(self._place.lock)
         self._part_with_spare()
-        self._part_with_keeper()
+        self._pool.close()
 
 
 def follow(pid: int, vouch: Callable[[int], None]) -> bool:

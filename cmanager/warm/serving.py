@@ -34,4 +34,4 @@ def serve(run_root: str, name: str, lock: int, main: Main, commands: Iterable[st
     unchanged = stamp.of_this_process(thorough=True)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     idle = float(os.environb.get(VARIABLE) or _IDLE)
-    Server(Place(f"{run_root}/warm", name, lock), work, work.keep, unchanged.holds, work.vouch, idle).run()
+    Server(Place(f"{run_root}/warm", name, lock), work, work.stand_in, unchanged.holds, work.vouch, idle).run()

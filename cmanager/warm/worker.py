@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import fcntl
 import os
 import select
@@ -16,10 +17,12 @@ from typing import NoReturn
 
 from attrs import frozen
 
+from ..errors import HostError
 from ..linux import memory, syscalls
-from . import keeper
-from .become import become
-from .berths import WarmBerths
+from ..supervisor import berths
+from ..supervisor.keeper import Claim
+from ..supervisor.slots import Berth, Kind, Manager
+from .become import become, inherit
 from .caller import Standing, check_interpreter
 from .handing import Hands, Typed
 from .request import Refused, Request, handle, receive
@@ -29,10 +32,13 @@ from .title import Title
 
 #: What is shown of a worker that has nothing to do yet.
 WAITING = "cmanager: waits for a command"
+KEEPING = "cmanager: keeps a network and a cgroup for a container"
 #: The ordinary `main()`; it gets what moves the streams of attached programs, and where slots are kept ready.
 Main = Callable[..., None]
 
 
+#: Bytes and descriptors with which the server gives it something to do.
+_LONGEST, _MOST = 1 << 18, 16
 #: Seconds that a client has for its request.
 _PATIENCE = 10.0
 
@@ -59,9 +65,9 @@ class Work:
             if ahead:
                 memory.populate(own=True)
             with waiting:
-                _, fds, _, _ = socket.recv_fds(waiting, 1, 3, socket.MSG_CMSG_CLOEXEC)
+                words, fds, _, _ = socket.recv_fds(waiting, _LONGEST, _MOST, socket.MSG_CMSG_CLOEXEC)
             if fds:
-                self._do(*(socket.socket(fileno=fd) for fd in fds))
+                self._do(words.split(b"\n")[1:], *(socket.socket(fileno=fd) for fd in fds))
         finally:
             os._exit(0)
 
@@ -69,11 +75,18 @@ class Work:
         """Raise Refused, or OSError, for a process that no worker stands in for."""
         self.standing.check(Standing.of(pid))
 
-    def keep(self, kind: bytes, server: socket.socket, claims: socket.socket, wants: socket.socket) -> NoReturn:
-        """Be a keeper (keeper.py)."""
-        keeper.keep(self.title, kind, server, claims, wants)
+    def stand_in(self, claim: Claim | None) -> None:
+        """Be, in a keeper, what a child of a worker would have been (`cmanager.supervisor.keeper.StandIn`)."""
+        if claim is None:
+            self.title.set([KEEPING])
+            return
+        try:
+            inherit(claim.pid, claim.groups)
+        except Refused as refused:
+            raise HostError.of("take over", str(refused), OSError(errno.EPERM, "")) from None
+        self.title.set(list(claim.words))
 
-    def _do(self, connection: socket.socket, wants: socket.socket, claims: socket.socket | None = None) -> None:
+    def _do(self, kinds: list[bytes], connection: socket.socket, wants: socket.socket, *claims: socket.socket) -> None:
         try:
             client = handle(connection)
             connection.settimeout(_PATIENCE)
@@ -84,8 +97,7 @@ class Work:
             connection = socket.socket(fileno=_lifted(connection.detach(), free))
             client = _lifted(client, free)
             _die_with(_lifted(request.lifeline, free))
-            wants = socket.socket(fileno=_lifted(wants.detach(), free))
-            claims = socket.socket(fileno=_lifted(claims.detach(), free)) if claims else None
+            wants, *ends = (socket.socket(fileno=_lifted(end.detach(), free)) for end in (wants, *claims))
             self._become(request)
             signal.pidfd_send_signal(client, 0)  # all that was looked at was his
             os.close(client)
@@ -99,7 +111,9 @@ class Work:
         connection.send(b"g%d" % os.getpid())
         if connection.recv(1) != b"g":
             os._exit(0)  # it was tired of waiting, and runs the command itself
-        code = _run(self.main, self.title, request, connection, WarmBerths(request, wants, claims))
+        code = _run(
+            self.main, self.title, request, connection, WarmBerths(request, wants, dict(zip(kinds, ends, strict=True)))
+        )
         # The command is over for whoever waits for its streams or locks before it is for the client.
         syscalls.close_all_but(connection.fileno())
         with suppress(OSError):
@@ -113,6 +127,23 @@ class Work:
         self.standing.check(caller)
         check_interpreter(request, self.environment)
         become(request, caller)
+
+
+class WarmBerths:
+    """Implements `cmanager.supervisor.slots.Berths` for one request. wants: the way to the server; offers: those to
+    keepers, by their kinds."""
+
+    def __init__(self, request: Request, wants: socket.socket, offers: dict[bytes, socket.socket]) -> None:
+        self._request, self._wants, self._offers = request, wants, offers
+
+    def claim(self, manager: Manager, network: str) -> Berth | None:
+        """See `Berths.claim`."""
+        words = ("cmanager", *self._request.arguments)
+        return berths.claim(self._offers, manager, network, self._request.pid, words)
+
+    def want(self, kind: Kind) -> None:
+        """See `Berths.want`."""
+        berths.want(self._wants, kind)
 
 
 def _lifted(fd: int, least: int) -> int:

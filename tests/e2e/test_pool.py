@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +219,46 @@ def test_an_environment_with_no_pool_gets_none(cli: Pool) -> None:
     refused = cli("ps", env={"CMANAGER_POOL": "many"})
     assert refused.returncode == 125
     assert refused.stderr == "cmanager: CMANAGER_POOL=many in the environment is no whole number of slots, 0 for none\n"
+
+
+_PROGRAM = """
+import os, sys, time
+from cmanager import Engine
+from cmanager.model import RunRequest
+engine, nowhere = Engine(sys.argv[1], sys.argv[2]), os.open(os.devnull, os.O_RDWR)
+for line in sys.stdin:
+    session = engine.run(RunRequest("busybox", command=("hostname",), remove=True), attached=True)
+    print(session.container.id, session.pump(-1, nowhere, nowhere), flush=True)
+"""
+
+
+def test_a_program_that_uses_the_api_has_them_too(cli: Pool) -> None:
+    """From its second container on, until it ends."""
+    words = [sys.executable, "-P", "-c", _PROGRAM, str(cli.root), str(cli.run_root)]
+    program = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=cli.environment)
+    assert program.stdin
+    assert program.stdout
+    try:
+        ready = ""
+        for _ in range(3):
+            program.stdin.write("\n")
+            program.stdin.flush()
+            id, code = program.stdout.readline().split()
+            assert code == "0"
+            assert ready in ("", id)
+            ready = cli.one()
+    finally:
+        program.stdin.close()
+        program.wait(30)
+    wait_until(cli.none_left, "what was kept is gone with the program")
+
+
+def test_a_slot_is_kept_for_each_of_the_last_kinds(cli: Pool) -> None:
+    kinds = (("--network", "bridge"), ("--network", "none"), ("--network", "bridge", "--memory", "64m"))
+    for words in kinds:
+        cli.ok("run", "--rm", *words, "busybox", "true")
+    notes = cli.run_root / "slots"
+    wait_until(lambda: len(os.listdir(notes)) == len(kinds), "each has one")
+    ready = set(os.listdir(notes))
+    ids = {cli.ok("run", "-d", *words, "busybox", "sleep", "1000") for words in kinds}
+    assert ids == ready

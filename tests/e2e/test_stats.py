@@ -270,9 +270,11 @@ def test_a_process_killed_for_memory_is_told_of_at_once(cli: Cli) -> None:
 def test_a_fork_bomb_is_told_of_and_does_not_fill_the_journal(cli: Cli) -> None:
     bomb = "i=0; while [ $i -lt 400 ]; do (sleep 1 &) 2>/dev/null; i=$((i+1)); done; sleep 1"
     cli("run", "--name", "bomb", "--pids-limit", "6", "--network", "none", "busybox", "sh", "-c", f"({bomb}); true")
-    hits = cli.inspect("bomb")["Cmanager"]["Usage"]["PidsLimitHits"]
+    box = cli.inspect("bomb")
+    hits = box["Cmanager"]["Usage"]["PidsLimitHits"]
     told = cli.ok(
-        "events", "--until", "0s", "--filter", "container=bomb", "--filter", "event=limit", "--format", "json"
+        *("events", "--until", "0s", "--filter", f"container={box['Id']}"),
+        *("--filter", "event=limit", "--format", "json"),
     )
     found = [json.loads(line) for line in told.splitlines()]
     assert {event["Action"] for event in found} == {"limit: pids"}

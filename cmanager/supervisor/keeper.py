@@ -1,12 +1,12 @@
-"""The keeper: a fork of the server that has a slot ready, waits for its container, and becomes the supervisor of that.
+"""The keeper: a process that has a slot ready, waits for its container, and becomes the supervisor of that.
 
-It makes the slot when nobody waits for it, and undoes it when the server has left, when `gc --pools` says so, and when
-whoever claimed it did not come to launch a container. A keeper that is killed leaves a slot that nobody records, which
-`gc` finds.
+It makes the slot when nobody waits for it, and undoes it when the process that forked it has ended, when `gc --pools`
+says so, after a while, and when whoever claimed it did not come to launch a container. A keeper that is killed leaves a
+slot that nobody records, which `gc` finds.
 
-To the server it says `r`, it has a slot, and `g`, that has been claimed. On the way that all workers share come claims:
-two descriptors, a channel and a `Claim`. On that channel the keeper answers with the slot and its lock, or closes it;
-then comes the container's `Launch`.
+To its pool it says `r`, it has a slot, and `g`, that has been claimed. A claim is two descriptors, a channel and a
+`Claim`. On that channel the keeper answers with the slot and its lock, or closes it; then comes the container's
+`Launch`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any, NoReturn
 
@@ -29,18 +30,13 @@ from ..model.names import new_id
 from ..plugins import Plugins, load_config
 from ..seams import SEAMS
 from ..state import Store, records
-from ..supervisor import process, slots
-from ..supervisor.background import detach, say, wakeable
-from ..supervisor.launch import Launch
-from ..supervisor.slots import Kind, Manager, Slot
-from .become import inherit
-from .request import Refused
-from .title import Title
+from . import process, slots
+from .background import detach, say, wakeable
+from .launch import ROLES, Launch
+from .slots import Kind, Manager, Slot
 
-#: What is shown of a keeper that has nothing to do yet.
-WAITING = "cmanager: keeps a network and a cgroup for a container"
 _FAMILY = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
-_ROLES = ("report", "client", "lock")
+_PATIENCE = 60.0  # seconds for a container to come
 
 
 @frozen
@@ -54,29 +50,33 @@ class Claim:
     words: tuple[str, ...]
     environment: dict[str, str]
 
-    def fits(self, slot: Slot) -> bool:
-        """Whether the slot is one for it."""
-        return (self.manager, self.network) == (slot.kind.manager, slot.kind.network)
+    def fits(self, kind: Kind) -> bool:
+        """Whether a slot of that kind is one for it."""
+        return (self.manager, self.network) == (kind.manager, kind.network)
 
 
-def keep(title: Title, kind: bytes, server: socket.socket, claims: socket.socket, wants: socket.socket) -> NoReturn:
-    """Be a keeper of a slot of this kind, in a process that was just forked; never returns. server: the end that the
-    server hears; claims: where workers ask; wants: where to say what the next slot should be like."""
+#: Called in a keeper when it begins, with None, and when its slot is claimed: to take over what a child of the claimer
+#: would have; raises OSError or CmanagerError when it cannot be.
+StandIn = Callable[[Claim | None], None]
+
+
+def keep(kind: Kind, pool: socket.socket, claims: socket.socket, stand_in: StandIn) -> NoReturn:
+    """Be a keeper of a slot of this kind, in a process that was just forked; never returns.
+
+    pool: an end that its pool hears; claims: where claims come.
+    """
     try:
-        detach({server.fileno(), claims.fileno(), wants.fileno()})
-        title.set([WAITING])
-        wanted = from_data(Kind, json.loads(kind))
-        os.environ.update(wanted.manager.environment)
-        _Keeper(wanted, server, claims, wants, title).run()
+        detach({pool.fileno(), claims.fileno()})
+        stand_in(None)
+        os.environ.update(kind.manager.environment)
+        _Keeper(kind, pool, claims, stand_in).run()
     finally:
         os._exit(0)
 
 
 class _Keeper:
-    def __init__(
-        self, kind: Kind, server: socket.socket, claims: socket.socket, wants: socket.socket, title: Title
-    ) -> None:
-        self._kind, self._server, self._claims, self._wants, self._title = kind, server, claims, wants, title
+    def __init__(self, kind: Kind, pool: socket.socket, claims: socket.socket, stand_in: StandIn) -> None:
+        self._kind, self._pool, self._claims, self._stand_in = kind, pool, claims, stand_in
         manager = kind.manager
         config = manager.config[0] if manager.config else None
         self._plugins = Plugins(load_config(config), manager.root, manager.run_root)
@@ -98,7 +98,7 @@ class _Keeper:
             records.write(note, Process.of(os.getpid()), durable=False)
             try:
                 slot = slots.make(self._kind, self._plugins, self._id)
-                self._server.send(b"r")
+                self._pool.send(b"r")
                 found = self._claimed(slot, lock)
                 if found:
                     held.close()
@@ -115,20 +115,20 @@ class _Keeper:
         with suppress(BlockingIOError):
             os.read(self._wake, 4096)  # of children that making it has needed, too
         poller = select.poll()
-        for fd in (self._server.fileno(), self._claims.fileno(), self._wake):
+        for fd in (self._pool.fileno(), self._claims.fileno(), self._wake):
             poller.register(fd, select.POLLIN)
         while not self._dismissed:
-            ready = {fd for fd, _ in poller.poll()}
-            if ready & {self._server.fileno(), self._wake}:
+            ready = {fd for fd, _ in poller.poll(_PATIENCE * 1000)}
+            if not ready or ready & {self._pool.fileno(), self._wake}:
                 break
             word, fds, _, _ = socket.recv_fds(self._claims, 1, 2, socket.MSG_CMSG_CLOEXEC)
             if not word:
                 break
             channel = socket.socket(*_FAMILY, fds[0])
-            with suppress(OSError, Refused, CmanagerError):
+            with suppress(OSError, CmanagerError):
                 claim: Claim = from_data(Claim, _read(fds[1]))
-                if claim.fits(slot):
-                    inherit(claim.pid, claim.groups)
+                if claim.fits(slot.kind):
+                    self._stand_in(claim)
                     socket.send_fds(channel, [json.dumps(to_data(slot)).encode()], [lock])
                     return channel, claim
             channel.close()
@@ -141,11 +141,10 @@ class _Keeper:
         """Supervise the container that comes; returns when there comes none."""
         self._claims.close()
         with suppress(OSError):
-            self._server.send(b"g")
-        self._title.set(list(claim.words))
+            self._pool.send(b"g")
         os.environ.clear()
         os.environ.update(claim.environment)
-        word, fds, _, _ = socket.recv_fds(channel, 64, 1 + len(_ROLES), socket.MSG_CMSG_CLOEXEC)
+        word, fds, _, _ = socket.recv_fds(channel, 64, 1 + len(ROLES), socket.MSG_CMSG_CLOEXEC)
         if not word:
             return
         given = dict(zip(word.decode().split(), fds[1:], strict=True))
@@ -156,23 +155,14 @@ class _Keeper:
             launch: Launch = from_data(Launch, _read(fds[0]))
             for seam, name in launch.container.providers.named().items():
                 self._plugins.prepare(seam, name)
-            self._tell_kind(launch)
         except BaseException as error:
             say(report, error)
             raise
-        for end in (channel, self._server, self._wants):
+        for end in (channel, self._pool):
             end.close()
         signal.set_wakeup_fd(-1)
         os.close(self._wake)
         process.work(launch, self._plugins, report, client, lock)
-
-    def _tell_kind(self, launch: Launch) -> None:
-        if launch.container.request.limits == self._kind.limits:
-            return
-        kind = slots.kind_of(launch.container, self._plugins, self._kind.manager)
-        if kind:
-            with suppress(OSError):
-                self._wants.send(json.dumps(to_data(kind)).encode(), socket.MSG_DONTWAIT)
 
 
 def _read(fd: int) -> Any:
