@@ -41,9 +41,9 @@ class Engine:
     """A container manager on two directories.
 
     root: durable state, run_root: state that ends with the boot; config: a plugins.toml, None for the usual search;
-    observe: called around every step of a start; warn: called with each line about what failed and stops nothing.
-    Constructing it reads the configuration and touches nothing else; instances hold no state, any number may work on
-    the same directories at once. Needs root.
+    observe: called around every step of a start, where it is a `steps.Timeline` later for those of a supervisor; warn:
+    called with each line about what failed and stops nothing. Constructing it reads the configuration and touches
+    nothing else; instances hold no state, any number may work on the same directories at once. Needs root.
     """
 
     def __init__(

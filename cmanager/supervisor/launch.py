@@ -35,7 +35,8 @@ class Launch:
 
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
     kind to path; hosts: path of the hosts file; ipc_owner: first process of the container whose ipc is shared;
-    observed: whether the starter wants to hear of every step; volumes: those of the container's request, in its order.
+    observed: whether the starter wants to hear of every step, which waits for it; timed: whether it wants to hear
+    afterwards when they began and ended; volumes: those of the container's request, in its order.
     In a pod, resolver: path of its resolv.conf; shm: path of its /dev/shm; "" where those are not shared.
     """
 
@@ -48,6 +49,7 @@ class Launch:
     hosts: str
     ipc_owner: Process | None = None
     observed: bool = False
+    timed: bool = False
     volumes: tuple[Volume, ...] = ()
     resolver: str = ""
     shm: str = ""
@@ -71,7 +73,8 @@ def start(
 
     plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel,
     or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then, or -1.
-    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step.
+    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step. Where
+    `launch.timed` it is called when all of them are over.
     Raises what went wrong, with the exit code it stands for.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -92,6 +95,8 @@ def start(
         report = _report(ours, observe)
     if report is None:
         raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
+    for mark in report.get("marks", ()):
+        observe(*mark)
     if report.get("error"):
         code = report["code"]
         raise CommandError(report["error"], code) if code in (126, 127) else CmanagerError(report["error"])
