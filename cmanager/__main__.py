@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,13 +13,20 @@ if TYPE_CHECKING:
 _FORKING = {"run", "start", "exec", "restart"}
 
 
-def main(mover: Mover | None = None) -> None:
-    """Run the command line and exit with its code. mover: who moves the streams of attached programs, None: us."""
+def main(mover: Mover | None = None, since: tuple[tuple[str, int], ...] = ()) -> None:
+    """Run the command line and exit with its code.
+
+    mover: who moves the streams of attached programs, None: us; since: what the command has done before this, each with
+    the moment it began, in nanoseconds of the monotonic clock.
+    """
+    now = time.monotonic_ns()
+    # Nothing tells when a program was executed; the processor has done nothing else for it so far.
+    since = since or (("interpreter", now - time.process_time_ns()),)
     if not _FORKING.isdisjoint(sys.argv[1:]):
-        _seal("main")
+        _seal("main", since=(*since, ("seal", now)))
     from .cli.main import run
 
-    sys.exit(run(sys.argv[1:], mover))
+    sys.exit(run(sys.argv[1:], mover, (*since, ("arguments", now))))
 
 
 def serve() -> None:
@@ -31,7 +39,7 @@ def serve() -> None:
     serving.serve(run_root, name, int(lock), main, [f"{__package__}.cli.{command}" for command in COMMANDS])
 
 
-def _seal(function: str) -> None:
+def _seal(function: str, **given: object) -> None:
     """Execute this command again on an interpreter that a container cannot write to, before anything is imported."""
     import os
 
@@ -40,7 +48,7 @@ def _seal(function: str) -> None:
     from .linux import seal
 
     try:
-        seal.execute(f"cmanager.__main__:{function}", sys.argv[1:])
+        seal.execute(f"cmanager.__main__:{function}", sys.argv[1:], **given)
     except OSError as error:
         print(f"cmanager: cannot seal the interpreter: {error.strerror} (errno {error.errno})", file=sys.stderr)
         sys.exit(125)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..engine import Engine
     from ..supervisor.moving import Mover
+    from ..supervisor.steps import Timeline
 
 #: Set by the scripts of `cmanager completion` (click's protocol).
 COMPLETE = "_CMANAGER_COMPLETE"
@@ -70,11 +73,50 @@ COMMANDS = {
 }
 
 
-class Settings:
-    """The global options, and the engine they lead to. mover: who moves the streams of attached programs, None: us."""
+class Call:
+    """One command line that is run.
 
-    def __init__(self, root: str, run_root: str, config: str | None, mover: Mover | None) -> None:
-        self.root, self.run_root, self.config, self.mover = root, run_root, config, mover
+    mover: who moves the streams of attached programs, None: us; since: as of `run`; timeline: kept where `--time` asks
+    for it, in this style, else None.
+    """
+
+    def __init__(self, mover: Mover | None, since: Sequence[tuple[str, int]]) -> None:
+        self.mover, self.since = mover, since
+        self.style = ""
+        self.timeline: Timeline | None = None
+
+    def keep_time(self, style: str) -> Timeline:
+        """Take the time from here on, and say at the end where it went. style: "text" or "json"."""
+        from ..supervisor.steps import Timeline
+
+        self.style, self.timeline = style, Timeline("command")
+        for name, moment in (*self.since, ("engine", time.monotonic_ns())):
+            self.timeline(name, "do", moment / 10**9)
+        return self.timeline
+
+    def over(self) -> None:
+        """Give out what was printed."""
+        if self.timeline:
+            self.timeline.part = "command"
+            self.timeline("output", "do", time.monotonic())
+        sys.stdout.flush()
+
+
+class Settings:
+    """The global options, and the engine they lead to."""
+
+    def __init__(self, root: str, run_root: str, config: str | None, call: Call) -> None:
+        self.root, self.run_root, self.config, self.call = root, run_root, config, call
+
+    def keep_time(self, style: str | None, part: str) -> None:
+        """Do what `--time` asks for. part: that the first steps belong to."""
+        if style:
+            self.call.keep_time(style).part = part
+
+    def enter(self, part: str) -> None:
+        """What follows belongs to another part of the timeline, if there is one."""
+        if self.call.timeline:
+            self.call.timeline.part = part
 
     def engine(self, **extra: Any) -> Engine:
         """The engine; only commands that need one pay for importing it."""
@@ -83,6 +125,8 @@ class Settings:
 
         if os.geteuid() != 0:
             raise InvalidError("cmanager needs root, try: sudo cmanager …")
+        if self.call.timeline:
+            extra["observe"] = self.call.timeline
         return Engine(self.root, self.run_root, self.config, warn=_Warnings(), **extra)
 
 
@@ -166,18 +210,29 @@ def cli(ctx: click.Context, root: str, run_root: str, config: str | None, no_war
         raise InvalidError(f"{WARM}={seconds} in the environment is no whole number of seconds")
 
 
-def run(arguments: list[str], mover: Mover | None = None) -> int:
+def run(arguments: list[str], mover: Mover | None = None, since: Sequence[tuple[str, int]] = ()) -> int:
     """Run one command line; returns its exit code. Every error is one line on stderr.
 
-    mover: who moves the streams of attached programs; None for this process.
+    mover: who moves the streams of attached programs; None for this process. since: what the command has done so far,
+    one after the other, the last of it now, each with the moment it began (`time.monotonic_ns`).
     """
+    call = Call(mover, since)
+    code = _run(arguments, call)
+    if call.timeline:
+        from .output.timeline import tell
+
+        tell(call.timeline, call.style)
+    return code
+
+
+def _run(arguments: list[str], call: Call) -> int:
     try:
         if COMPLETE in os.environ:
             from .completion import prepare
 
             prepare(cli)
-        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=mover)
-        sys.stdout.flush()
+        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=call)
+        call.over()
         return int(result or 0)
     except Refused as error:
         return _fail(error.message, 1)

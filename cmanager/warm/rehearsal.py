@@ -40,7 +40,7 @@ def rehearsed_request() -> Request:
     """A request of this process to itself, with its environment, no command, and nothing behind its descriptors."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    words = (VERSION, "0 1 2", f"{sys.getfilesystemencoding()} strict", "cmanager", "0")
+    words = (VERSION, "0 0", "0 1 2", f"{sys.getfilesystemencoding()} strict", "cmanager", "0")
     data = b"\0".join([*map(os.fsencode, words), *(b"=".join(item) for item in os.environb.items())])
     with ours, theirs:
         socket.send_fds(ours, [b"%d" % len(data)], [null] * 4)

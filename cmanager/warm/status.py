@@ -21,7 +21,7 @@ def look(run_root: str) -> Status:
     pid = 0
     try:
         client.wanted([])
-        end = client.ask(run_root, "", [])
+        end = client.ask(run_root, "", [], 0)
         pid, _ = peer(end)
         client.granted(end)
         end.close()

@@ -28,7 +28,7 @@ from .title import Title
 
 #: What is shown of a worker that has nothing to do yet.
 WAITING = "cmanager: waits for a command"
-#: The ordinary `main()`; it gets what moves the streams of attached programs.
+#: The ordinary `main()`; it gets what moves the streams of attached programs, and what came before it, since when.
 Main = Callable[..., None]
 
 
@@ -135,7 +135,7 @@ def _run(main: Main, title: Title, request: Request, connection: socket.socket) 
     if os.isatty(0):
         sys.stdin = Typed(connection).text(*request.encoding.split())
     try:
-        main(Hands(connection))
+        main(Hands(connection), (("client", request.began), ("worker", request.asked)))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
