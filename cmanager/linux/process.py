@@ -8,9 +8,8 @@ import time
 from contextlib import suppress
 from functools import cache
 
-from attrs import frozen
-
 from ..errors import HostError
+from .values import frozen
 
 
 @cache

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import tomli
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import InvalidError
+from ..linux.values import frozen
 from .policy import Policy, parse
 
 SEAM_NAMES = ("image", "storage", "network", "limiter", "runtime")

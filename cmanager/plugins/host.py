@@ -15,10 +15,9 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 from ..errors import CmanagerError, PluginError, told
 from ..linux import syscalls
+from ..linux.values import frozen
 from ..model.codec import from_data, to_data
 from .calls import methods
 from .config import Config

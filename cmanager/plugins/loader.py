@@ -14,10 +14,10 @@ from typing import Any
 
 import attrs
 import pluggy
-from attrs import frozen
 
 from .. import hookspecs
 from ..errors import CmanagerError, InvalidError, NotFoundError, PluginError
+from ..linux.values import frozen
 from ..model.plugin import Amendment, Context, Event, Provider
 from ..seams import API, SEAMS
 from .calls import attributes, protocols

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import InvalidError
+from ..linux.values import frozen
 from ..model.usage import Usage
 from .calls import methods
 

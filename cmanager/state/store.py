@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 import attrs
-from attrs import frozen
 
 from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
 from ..linux import files
+from ..linux.values import frozen
 from ..model.container import Container, Status
 from ..model.names import ID, check_name
 from . import records
