@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -126,6 +125,8 @@ def _check_hook_options(config: Config) -> None:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """ ", did you mean …" for the closest known word, or a list of all when none is close."""
+    import difflib  # only mistakes pay for it
+
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, n=1)
     if close:
