@@ -4,46 +4,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedError
 from ..model.container import Container, ExecRequest, RunRequest
-from ..model.image import Image, ImageEntry, Progress, Reference
 from ..model.usage import Usage
 from ..plugins import Plugins, load_config
-from ..seams import SEAMS, Push
+from ..plugins.config import SEAM_NAMES
 from ..state import Paths, Store
 from ..state.journal import Entry, Journal
-from ..supervisor import attach, steps
 from ..supervisor.announce import Announcer, Warn, unheard
-from ..supervisor.restart import wanted_after_boot
-from ..supervisor.steps import Observe
-from . import counting, logs, ports, usage
-from .attaching import Attaching
-from .collect import Collected, collect
-from .control import Control, Update
-from .creating import Creating, silent
-from .prune import Prune
 from .reconcile import Reconciler
-from .removing import Removing
-from .session import Session
-from .starting import Starting
-from .usage import DiskUsage, Size
-from .volumes import NamedVolumes
-from .waiting import wait
 
 if TYPE_CHECKING:
+    from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
+    from ..supervisor.steps import Observe
+    from . import logs
+    from .attaching import Attaching
+    from .collect import Collected
+    from .control import Control, Update
+    from .creating import Creating
     from .files import Files
     from .pods import Pods
+    from .prune import Prune
+    from .removing import Removing
+    from .session import Session
+    from .starting import Starting
+    from .usage import DiskUsage, Size
+    from .volumes import NamedVolumes
+
+
+def silent(event: PullEvent) -> None:
+    """The progress that nobody sees."""
 
 
 class Engine:
     """A container manager on two directories.
 
     root: durable state, run_root: state that ends with the boot; config: a plugins.toml, None for the usual search;
-    observe: called around every step of a start, where it is a `steps.Timeline` later for those of a supervisor; warn:
-    called with each line about what failed and stops nothing. Constructing it reads the configuration and touches
-    nothing else; instances hold no state, any number may work on the same directories at once. Needs root.
+    observe: called around every step of a start, where it is a `steps.Timeline` later for those of a supervisor, None:
+    nobody looks; warn: called with each line about what failed and stops nothing.
+    Constructing it reads the configuration and touches nothing else; instances hold no state, any number may work on
+    the same directories at once. Needs root.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Engine:
         root: str = "/var/lib/cmanager",
         run_root: str = "/run/cmanager",
         config: str | None = None,
-        observe: Observe = steps.ignore,
+        observe: Observe | None = None,
         warn: Warn = unheard,
     ) -> None:
         self.paths = Paths(os.path.abspath(root), os.path.abspath(run_root))
@@ -62,12 +65,6 @@ class Engine:
         self._journal = Journal(self.paths.events)
         self.announcer = Announcer(self.plugins, self._journal, warn)
         self._reconciler = Reconciler(self.store, self.plugins, self.announcer)
-        self._control = Control(self.store, self.plugins, self.announcer, self.inspect)
-        self._creating = Creating(self)
-        self._starting = Starting(self, self._config, observe)
-        self._attaching = Attaching(self, self._config)
-        self._removing = Removing(self, self._reconciler, self._control)
-        self.volumes = NamedVolumes(self.store, self.plugins, self.announcer)
 
     # -- containers ----------------------------------------------------------------------------------------------
 
@@ -107,8 +104,10 @@ class Engine:
         """
         self.store.initialise()
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
+        from ..supervisor import steps
+
         table = self._creating.steps(request, progress, starting, replace, pod)
-        container: Container = steps.run(table, self._observe)["record"]
+        container: Container = steps.run(table, self._observed)["record"]
         if pod:
             self.pods.finish(container.request.pod)
         self._announce("create", container)
@@ -120,13 +119,15 @@ class Engine:
         attached: return a `Session` with its standard streams; window: rows and columns of its terminal. Raises
         CommandError (126, 127) when its program cannot be executed; then everything the start made is undone.
         """
+        from ..supervisor import attach
+
         id = self._find(word)
         self.store.initialise()
         with self.store.locked(id) as lock:
             settled = self._reconciler.settle_locked(self.store.load(id))
             if settled is None:
                 raise NotFoundError(f"no such container: {word}")
-            self.need_plugins(settled, *SEAMS)
+            self.need_plugins(settled, *SEAM_NAMES)
             if settled.status.state == "paused":
                 raise ConflictError(f"container {word} is paused, unpause it")
             if settled.status.active:
@@ -171,7 +172,7 @@ class Engine:
 
         One that could not be started again, for a plugin of it is not installed, is not stopped either.
         """
-        self.need_plugins(self.inspect(word), *SEAMS)
+        self.need_plugins(self.inspect(word), *SEAM_NAMES)
         self.stop(word, timeout)
         container = self.inspect(word)
         if container.status.supervisor:
@@ -185,6 +186,8 @@ class Engine:
         "always" is all of them; "unless-stopped" those nobody stopped; "on-failure" those that ended badly, and the
         restart of a host is a bad end.
         """
+        from ..supervisor.restart import wanted_after_boot
+
         found = [c for c in self.list() if not c.status.active and wanted_after_boot(c.request.restart, c.status)]
         return found[::-1]
 
@@ -226,10 +229,14 @@ class Engine:
 
         Reads some two dozen of the kernel's files, and forks nothing.
         """
+        from . import counting
+
         return counting.usage(self.plugins, container)
 
     def cpu_seconds(self, container: Container) -> float | None:
         """`usage(container).cpu_seconds` alone, which a limiter may tell for less (`cmanager.seams.Clock`)."""
+        from . import counting
+
         return counting.cpu_seconds(self.plugins, container)
 
     def remove(self, word: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -283,7 +290,7 @@ class Engine:
         """The verbs for pods, and what containers need of them."""
         from .pods import Pods  # only containers in one pay for it
 
-        return Pods(self, self._observe)
+        return Pods(self, self._observed)
 
     def commit(
         self,
@@ -304,6 +311,9 @@ class Engine:
 
     def push(self, name: str, progress: Progress = silent) -> str:
         """Put a stored image into the registry that `pull` fetches from; returns its manifest digest."""
+        from ..model.image import Reference
+        from ..seams import Push
+
         images = self.images
         if not isinstance(images, Push):
             raise UnsupportedError(f"image plugin {self.plugins.default('image')!r} cannot push")
@@ -313,6 +323,8 @@ class Engine:
 
     def wait(self, word: str) -> int:
         """Block until the container does not run any more and will not by itself; returns its exit code."""
+        from .waiting import wait
+
         return wait(self, word)
 
     def logs(
@@ -328,6 +340,8 @@ class Engine:
 
         Raises NotFoundError for a container that keeps no log.
         """
+        from . import logs
+
         container = self.inspect(word)
         path = f"{self.store.home(container.id)}/log"
         return logs.read(container, path, follow=follow, tail=tail, since=since, until=until)
@@ -346,6 +360,8 @@ class Engine:
 
     def tag(self, source: str, target: str) -> None:
         """Give a stored image another name, taking it from whoever had it."""
+        from ..model.image import Reference
+
         reference = Reference.parse(target)
         self.images.tag(source, reference)
         self.announcer.image("tag", self.images.resolve(str(reference)).id, str(reference))
@@ -360,6 +376,8 @@ class Engine:
 
     def size(self, container: Container) -> Size:
         """How many bytes a container holds; walks the files it wrote."""
+        from . import usage
+
         return usage.size(self.plugins, container, self.image_of(container))
 
     def image_entries(self) -> tuple[ImageEntry, ...]:
@@ -392,28 +410,38 @@ class Engine:
     @property
     def prune(self) -> Prune:
         """Removing what is not in use."""
+        from .prune import Prune
+
         return Prune(self)
 
     def disk_usage(self) -> DiskUsage:
         """What images, containers and volumes take; walks the files of the latter two."""
+        from . import usage
+        from .usage import DiskUsage
+
         containers = self.list()
         sizes = tuple((container, self.size(container)) for container in containers)
         return DiskUsage(usage.images(self.image_entries(), containers), sizes, self.volumes.usage())
 
     def collect(self) -> Collected:
         """Return whatever crashes left, and layers and blobs that nobody needs (`cmanager gc`)."""
+        from .collect import collect
+
         self.store.initialise()
         return collect(self.store, self.plugins, self._reconciler, self.pods)
 
     def explain(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
+        from ..supervisor import steps
+        from . import ports
+
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
         providers = self._creating.providers(request)
         settled, warnings = self._creating.check(request, providers)
         ports.check(self.plugins, settled, now=True)
         pretended = self._creating.container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
         table = [
-            *self._creating.steps(request, pod=pod),
+            *self._creating.steps(request, silent, pod=pod),
             *self._starting.pod_steps(pretended),
             *steps.start_steps(self.plugins, self.paths, pretended),
         ]
@@ -427,7 +455,50 @@ class Engine:
         )
         return (*((step.name, step.text) for step in table), *end)
 
-    # -- parts ---------------------------------------------------------------------------------------------------
+    # -- parts: only those verbs pay for importing them ------------------------------------------------------------
+
+    @cached_property
+    def _observed(self) -> Observe:
+        from ..supervisor import steps
+
+        return self._observe or steps.ignore
+
+    @cached_property
+    def _control(self) -> Control:
+        from .control import Control
+
+        return Control(self.store, self.plugins, self.announcer, self.inspect)
+
+    @cached_property
+    def _creating(self) -> Creating:
+        from .creating import Creating
+
+        return Creating(self)
+
+    @cached_property
+    def _starting(self) -> Starting:
+        from .starting import Starting
+
+        return Starting(self, self._config, self._observed)
+
+    @cached_property
+    def _attaching(self) -> Attaching:
+        from .attaching import Attaching
+
+        return Attaching(self, self._config)
+
+    @cached_property
+    def _removing(self) -> Removing:
+        from .removing import Removing
+
+        return Removing(self, self._reconciler, self._control)
+
+    @cached_property
+    def volumes(self) -> NamedVolumes:
+        """The verbs for named volumes."""
+        from .volumes import NamedVolumes
+
+        return NamedVolumes(self.store, self.plugins, self.announcer)
 
     def _find(self, word: str) -> str:
         return self.store.find(word)

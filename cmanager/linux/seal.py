@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
 
 from . import syscalls
+
+TYPE_CHECKING = False  # the client of the command server does without `typing`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def sealed() -> bool:
@@ -46,6 +49,6 @@ def command(function: str, arguments: list[str], **given: object) -> list[str]:
     return [sys.executable, "-I", "-c", code, *arguments]
 
 
-def execute(function: str, arguments: list[str], **given: object) -> NoReturn:
-    """Replace this process by a sealed interpreter that runs `command`; raises OSError."""
-    os.execve(interpreter(), command(function, arguments, **given), os.environ)
+def execute(argv: list[str]) -> NoReturn:
+    """Replace this process by a sealed interpreter; raises OSError. argv: its own, such as a `command`."""
+    os.execve(interpreter(), argv, os.environ)

@@ -12,12 +12,11 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
-
 from ..errors import CmanagerError, CommandError, HostError
 from ..linux import seal
 from ..linux.mounts import Mount
 from ..linux.process import Process, single_threaded
+from ..linux.values import frozen
 from ..model.container import Container
 from ..model.image import ImageConfig
 from ..model.volume import Volume

@@ -19,9 +19,8 @@ import sys
 import threading
 from typing import NoReturn
 
-from attrs import frozen
-
 from ..linux import seal, syscalls
+from ..linux.values import frozen
 from ..model.codec import from_data, to_data
 from ..plugins import Plugins, load_config
 from .background import say

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from ..errors import CmanagerError, InvalidError
 from ..linux import netns
 from ..linux import userns as userns_pins
 from ..linux.process import Process
+from ..linux.values import frozen
 from ..model.container import Container
 from ..model.network import Attachment, Endpoint, Peer, Rate
 from ..plugins import Plugins

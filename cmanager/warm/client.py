@@ -36,7 +36,9 @@ _OF_TERMINALS = (
     *(_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGWINCH),
     *(_signal.SIGSTOP, _signal.SIGCONT),
 )
-_COLD = "import sys; del sys.argv[0]; from cmanager.__main__ import main; main(since={since!r})"
+_COLD = "import sys; del sys.argv[0]; from cmanager.__main__ import command; command(since={since!r})"
+#: Commands that fork containers run from a sealed interpreter; a word among the arguments is enough to be careful.
+FORKING = frozenset({"run", "start", "exec", "restart"})
 
 
 class Cold(Exception):
@@ -63,9 +65,23 @@ def main(name: str, arguments: list[str]) -> None:
     except (Cold, OSError) as error:
         if getattr(error, "start", False):
             _begin_server(run_root)
-        code = _COLD.format(since=(("client", began), ("interpreter", time.monotonic_ns())))
-        posix.execv(sys.executable, [sys.executable, "-P", "-c", code, name, *arguments])
+        _go_cold(name, arguments, began)
     Served(end, pid, worker).until_end()
+
+
+def _go_cold(name: str, arguments: list[str], began: int) -> None:
+    """Become the ordinary command. One that would seal its interpreter gets a sealed one at once, as each one takes
+    12 ms to start."""
+    code = _COLD.format(since=(("client", began), ("interpreter", time.monotonic_ns())))
+    argv = [sys.executable, "-P", "-c", code, name, *arguments]
+    if not FORKING.isdisjoint(arguments) and not posix.geteuid():
+        from ..linux import seal
+
+        try:
+            seal.execute(argv)
+        except OSError:
+            posix.execv(sys.executable, argv)  # and that tells why
+    posix.execv(sys.executable, argv)
 
 
 def wanted(arguments: list[str]) -> str:

@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 
 from ..plugins import load_config
+from ..plugins.finder import Finder
 from ..plugins.loader import Loader
 
 #: Rooms of which a command may need anything.
@@ -30,11 +31,12 @@ def preload(commands: Iterable[str]) -> None:
             if name not in _LEFT_OUT:
                 importlib.import_module(name)
     config = load_config()
-    loader = Loader(config, "", "")
+    finder = Finder(config)
+    loader = Loader(finder, "", "")
     for seam, provider in config.defaults.items():
-        if loader.builtin(seam, provider):
+        if finder.builtin(seam, provider):
             loader.check(seam, provider)
-            for name in _modules(loader.module(seam, provider)[0]):
+            for name in _modules(finder.module(seam, provider)[0]):
                 importlib.import_module(name)
 
 

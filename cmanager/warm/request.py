@@ -8,8 +8,7 @@ import errno
 import os
 import socket
 
-from attrs import frozen
-
+from ..linux.values import frozen
 from .client import VERSION
 
 _MOST = 16 << 20  # more than execve(2) takes

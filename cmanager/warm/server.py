@@ -15,10 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
 from ..errors import HostError
 from ..linux import cgroups, files
+from ..linux.values import frozen
 from .request import Refused, peer
 
 #: Exit code of a worker before it was told to go: whatever it found, the server should make room for another one.

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import os
 import select
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
-from ..linux import syscalls
+from ..linux import interpreter, syscalls
+from ..linux.values import frozen
 from .become import become
 from .caller import Standing, check_interpreter
 from .handing import Hands, Typed
@@ -129,24 +126,10 @@ def _die_with(lifeline: int) -> None:
 
 
 def _run(main: Main, title: Title, request: Request, connection: socket.socket) -> int:
-    """Everything that an interpreter does of a program, to its exit code."""
+    """The command, to its exit code."""
     sys.argv[:] = [request.name, *request.arguments]
     title.set(["cmanager", *request.arguments])
     if os.isatty(0):
         sys.stdin = Typed(connection).text(*request.encoding.split())
-    try:
-        main(Hands(connection), (("client", request.began), ("worker", request.asked)))
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        return 120  # as Python does
-    return code
+    since = (("client", request.began), ("worker", request.asked))
+    return interpreter.code_of(lambda: main(Hands(connection), since))

@@ -379,7 +379,11 @@ def test_a_policy_that_makes_no_sense_names_file_and_line(make: Make, policy: st
 
 
 @pytest.mark.parametrize("target", ["faulty [api2]", "faulty", "no_such_module [api1]"])
-def test_a_line_that_does_not_fit_is_one_failed_row_and_stops_nothing(tmp_path: Path, target: str) -> None:
+def test_a_line_that_does_not_fit_is_one_failed_row_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    (tmp_path / "faulty.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
     config = tmp_path / "plugins.toml"
     config.write_text(f'[plugins]\nnetwork.mine = "{target}"\n')
     plugins = Plugins(load_config(str(config)), str(tmp_path / "root"), str(tmp_path / "run"))
