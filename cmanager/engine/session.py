@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..model.codec import from_data
 from ..model.container import Container
 from ..model.usage import Usage
 from ..supervisor import keys
 from ..supervisor.moving import How, Mover, move
-from ..supervisor.steps import Mark
+
+if TYPE_CHECKING:
+    from ..supervisor.steps import Mark
 
 __all__ = ["Session"]
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ..linux import terminals
 from ..model.codec import to_data
@@ -17,7 +18,9 @@ from ..model.usage import Usage
 from .attach import CHUNK, RESIZE, STDERR, STDIN, STDOUT, prepare
 from .client import Client, part
 from .output import Output
-from .steps import Mark
+
+if TYPE_CHECKING:
+    from .steps import Mark
 
 _STREAMS = {STDOUT: b"stdout", STDERR: b"stderr"}
 #: Chunks that are taken of each output after the program's end: what a pipe holds, and not what others go on writing.
