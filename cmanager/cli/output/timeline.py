@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from ...linux.values import frozen
 from ...supervisor.steps import Mark, Timeline
 
 #: Gaps, and rests of a phase that was interrupted, have no row when they are shorter but belong to the row before.
