@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,19 @@ def what_it_owns(plugins: Plugins) -> frozenset[str]:
 
 
 # -- fault by policy -----------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_late_before_it_has_begun_is_ended(make: Make) -> None:
+    """Beside another thread it is an interpreter of its own, which takes its time."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with pytest.raises(PluginError, match=r"gave no answer while it was loaded within 0\.001 s and was ended"):
+            what_it_owns(make('isolation = "process"\ndeadlines = 0.001'))
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("fault", CALLS)
