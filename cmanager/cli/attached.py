@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,16 @@ def pump(
     out = 1 if not streams or "stdout" in streams else -1
     err = 2 if not streams or "stderr" in streams else -1
     stdin = 0 if interactive else -1
-    by = {"by": settings.mover} if settings.mover else {}
+    by = {"by": settings.call.mover} if settings.call.mover else {}
+    began = time.monotonic()
     code = session.pump(stdin, out, err, forward_signals=sig_proxy, detach_keys=detach_keys, **by)
+    if timeline := settings.call.timeline:
+        timeline.part = "run"
+        for mark in session.marks:
+            timeline(*mark)
+        # What it was told it heard after the last of them.
+        timeline("attached", "do", session.marks[-1][2] if session.marks else began)
+        timeline("attached", "done", time.monotonic())
     if code is None:
         # The prompt goes on where the program's output stopped.
         print(file=sys.stderr)

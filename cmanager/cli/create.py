@@ -7,15 +7,17 @@ from typing import Any
 import click
 
 from .main import Settings
-from .options import CONTEXT, container_options
+from .options import CONTEXT, container_options, time_option
 
 
 @click.command(context_settings=CONTEXT)
 @click.option("--cidfile", default="", metavar="FILE", help="Write the container's id to a new file.")
+@time_option
 @container_options
 @click.pass_obj
-def command(settings: Settings, /, cidfile: str, quiet: bool, **given: Any) -> None:
+def command(settings: Settings, /, cidfile: str, timed: str | None, quiet: bool, **given: Any) -> None:
     """Create a container from IMAGE that `start` will run."""
+    settings.keep_time(timed, "create")
     from .created import announced_cidfile, print_warnings
     from .output.progress import shown
     from .request import build

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ..engine import Engine
     from ..supervisor.moving import Mover
     from ..supervisor.slots import Berths
+    from ..supervisor.steps import Timeline
 
 #: Set by the scripts of `cmanager completion` (click's protocol).
 COMPLETE = "_CMANAGER_COMPLETE"
@@ -73,14 +76,50 @@ COMMANDS = {
 }
 
 
-class Settings:
-    """The global options, and the engine they lead to. mover: who moves the streams of attached programs, None: us;
-    berths: where slots are kept ready for containers, None: nowhere."""
+class Call:
+    """One command line that is run.
 
-    def __init__(
-        self, root: str, run_root: str, config: str | None, mover: Mover | None, berths: Berths | None = None
-    ) -> None:
-        self.root, self.run_root, self.config, self.mover, self.berths = root, run_root, config, mover, berths
+    mover: who moves the streams of attached programs, None: us; since: as of `run`; berths: where slots are kept ready
+    for containers, None: nowhere; timeline: kept where `--time` asks for it, in this style, else None.
+    """
+
+    def __init__(self, mover: Mover | None, since: Sequence[tuple[str, int]], berths: Berths | None) -> None:
+        self.mover, self.since, self.berths = mover, since, berths
+        self.style = ""
+        self.timeline: Timeline | None = None
+
+    def keep_time(self, style: str) -> Timeline:
+        """Take the time from here on, and say at the end where it went. style: "text" or "json"."""
+        from ..supervisor.steps import Timeline
+
+        self.style, self.timeline = style, Timeline("command")
+        for name, moment in (*self.since, ("engine", time.monotonic_ns())):
+            self.timeline(name, "do", moment / 10**9)
+        return self.timeline
+
+    def over(self) -> None:
+        """Give out what was printed."""
+        if self.timeline:
+            self.timeline.part = "command"
+            self.timeline("output", "do", time.monotonic())
+        sys.stdout.flush()
+
+
+class Settings:
+    """The global options, and the engine they lead to."""
+
+    def __init__(self, root: str, run_root: str, config: str | None, call: Call) -> None:
+        self.root, self.run_root, self.config, self.call = root, run_root, config, call
+
+    def keep_time(self, style: str | None, part: str) -> None:
+        """Do what `--time` asks for. part: that the first steps belong to."""
+        if style:
+            self.call.keep_time(style).part = part
+
+    def enter(self, part: str) -> None:
+        """What follows belongs to another part of the timeline, if there is one."""
+        if self.call.timeline:
+            self.call.timeline.part = part
 
     def engine(self, **extra: Any) -> Engine:
         """The engine; only commands that need one pay for importing it."""
@@ -89,7 +128,9 @@ class Settings:
 
         if os.geteuid() != 0:
             raise InvalidError("cmanager needs root, try: sudo cmanager …")
-        return Engine(self.root, self.run_root, self.config, warn=_Warnings(), berths=self.berths, **extra)
+        if self.call.timeline:
+            extra["observe"] = self.call.timeline
+        return Engine(self.root, self.run_root, self.config, warn=_Warnings(), berths=self.call.berths, **extra)
 
 
 class _Warnings:
@@ -164,7 +205,7 @@ class Refused(click.ClickException):
 def cli(ctx: click.Context, root: str, run_root: str, config: str | None, no_warm: bool) -> None:
     """A pluggable, multi-runtime container manager for Linux."""
     # Whoever could have used a server has read --no-warm already: cmanager.warm.client.
-    ctx.obj = Settings(root, run_root, config, *ctx.obj)
+    ctx.obj = Settings(root, run_root, config, ctx.obj)
     for name, what in ((WARM, "number of seconds"), (POOL, "number of slots, 0 for none")):
         value = os.environ.get(name) or "0"
         if not (value.isascii() and value.isdigit()):
@@ -173,18 +214,35 @@ def cli(ctx: click.Context, root: str, run_root: str, config: str | None, no_war
             raise InvalidError(f"{name}={value} in the environment is no whole {what}")
 
 
-def run(arguments: list[str], mover: Mover | None = None, berths: Berths | None = None) -> int:
+def run(
+    arguments: list[str],
+    mover: Mover | None = None,
+    since: Sequence[tuple[str, int]] = (),
+    berths: Berths | None = None,
+) -> int:
     """Run one command line; returns its exit code. Every error is one line on stderr.
 
-    mover: who moves the streams of attached programs, None for this process; berths: as in `Settings`.
+    mover: who moves the streams of attached programs; None for this process. since: what the command has done so far,
+    one after the other, the last of it now, each with the moment it began (`time.monotonic_ns`). berths: where slots
+    are kept ready for containers.
     """
+    call = Call(mover, since, berths)
+    code = _run(arguments, call)
+    if call.timeline:
+        from .output.timeline import tell
+
+        tell(call.timeline, call.style)
+    return code
+
+
+def _run(arguments: list[str], call: Call) -> int:
     try:
         if COMPLETE in os.environ:
             from .completion import prepare
 
             prepare(cli)
-        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=(mover, berths))
-        sys.stdout.flush()
+        result = cli.main(arguments, prog_name="cmanager", standalone_mode=False, obj=call)
+        call.over()
         return int(result or 0)
     except Refused as error:
         return _fail(error.message, 1)

@@ -117,6 +117,20 @@ def attach_options(function: F) -> F:
     return sig_proxy(detach_option(function))
 
 
+def time_option(function: F) -> F:
+    """`--time`, for `Settings.keep_time`."""
+    return click.option(
+        "--time",
+        "timed",
+        type=click.Choice(["text", "json"]),
+        is_flag=False,
+        flag_value="text",
+        default=None,
+        metavar="[text|json]",
+        help="Tell on stderr at the end where each millisecond went.",
+    )(function)
+
+
 def detach_option(function: F) -> F:
     """`--detach-keys`, which arrives as bytes."""
     text = "Keys that leave it running, ctrl-p,ctrl-q by default."

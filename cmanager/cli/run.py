@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .main import Settings
-from .options import CONTEXT, attach_options, container_options
+from .options import CONTEXT, attach_options, container_options, time_option
 
 if TYPE_CHECKING:
     from ..model import Usage
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     metavar="[text|json]",
     help="Tell on stderr what it used when it has ended.",
 )
+@time_option
 @attach_options
 @container_options
 @click.pass_obj
@@ -49,12 +50,14 @@ def command(
     cidfile: str,
     progress: str,
     usage: str | None,
+    timed: str | None,
     quiet: bool,
     detach_keys: bytes,
     sig_proxy: bool,
     **given: Any,
 ) -> int:
     """Create a container from IMAGE and run COMMAND in it."""
+    settings.keep_time(timed, "create")
     from ..engine import Session
     from ..errors import InvalidError
     from ..model import Container
@@ -78,6 +81,7 @@ def command(
         def created(container: Container) -> None:
             write_id(container.id)
             print_warnings(container)
+            settings.enter("start")
 
         started = engine.run(
             request, attached=not detach, window=size, progress=show, created=created, replace=given["replace"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from .main import Settings
-from .options import attach_options
+from .options import attach_options, time_option
 
 
 @click.command()
 @click.option("-a", "--attach", is_flag=True, help="Attach to its output, exit with its code.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach stdin too, where the container was created with -i.")
+@time_option
 @attach_options
 @click.option("--all-restartable", is_flag=True, help="Those that a host's restart has ended, by their policies.")
 @click.argument("containers", nargs=-1)
@@ -19,18 +20,22 @@ def command(
     settings: Settings,
     attach: bool,
     interactive: bool,
+    timed: str | None,
     detach_keys: bytes,
     sig_proxy: bool,
     all_restartable: bool,
     containers: tuple[str, ...],
 ) -> int:
     """Start CONTAINERS that were created or stopped."""
+    settings.keep_time(timed, "start")
     from ..engine import Session
     from ..errors import InvalidError
     from .attached import pump, window
     from .many import for_each
 
     engine = settings.engine()
+    if timed and (all_restartable or len(containers) > 1):
+        raise InvalidError("--time tells of one container, give one")
     if all_restartable:
         if containers or attach or interactive:
             raise InvalidError("--all-restartable finds its containers by itself, give nothing else")

@@ -6,6 +6,7 @@ import attrs
 
 from ..errors import CmanagerError, UnsupportedError
 from ..linux.syscalls import NAMESPACES
+from ..linux.values import frozen
 from ..model.container import Namespaces, RunRequest
 from ..model.pod import SHM_SIZE
 from ..model.runtime import DEFAULT_UMASK, OPTIONS, Features
@@ -105,7 +106,7 @@ def _namespaces(request: RunRequest, features: Features) -> tuple[Namespaces, li
     return Namespaces(**modes), left
 
 
-@attrs.frozen
+@frozen
 class Ability:
     """One runtime in the table: its features, or why there are none. exec: whether it can run one more program."""
 

@@ -8,10 +8,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from ..errors import CmanagerError, ConflictError, CorruptError, NotFoundError
 from ..linux import files, netns
+from ..linux.values import frozen
 from ..model.names import ID
 from ..plugins import Plugins
 from ..state import Store

@@ -7,11 +7,12 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import CmanagerError, ConflictError, InvalidError, NotFoundError
 from ..linux import cgroups
 from ..linux.process import Process
+from ..linux.values import frozen
 from ..model.container import Container, RestartPolicy
 from ..model.limits import Limits, laid_over
 from ..model.names import check_name

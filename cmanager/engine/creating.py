@@ -13,7 +13,7 @@ import attrs
 from ..errors import ConflictError, NotFoundError, UnsupportedError
 from ..linux.process import Process, boot_id
 from ..model.container import Container, Providers, RunRequest, Status
-from ..model.image import Image, Progress, PullEvent, Reference
+from ..model.image import Image, Progress, Reference
 from ..model.names import check_name, new_id, new_name
 from ..oci import health, signals, spec
 from ..seams import Exec
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 
-def silent(event: PullEvent) -> None:
-    """The progress that nobody sees."""
-
-
 class Creating:
     """Makes records of containers for one engine."""
 
@@ -39,7 +35,7 @@ class Creating:
     def steps(
         self,
         request: RunRequest,
-        progress: Progress = silent,
+        progress: Progress,
         starting: bool = False,
         replace: bool = False,
         pod: Sequence[Step] = (),

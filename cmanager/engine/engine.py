@@ -5,47 +5,50 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, ConflictError, NotFoundError, UnsupportedError
 from ..linux import seal
 from ..model.container import Container, ExecRequest, RunRequest
-from ..model.image import Image, ImageEntry, Progress, Reference
 from ..model.usage import Usage
 from ..plugins import Plugins, load_config
-from ..seams import SEAMS, Push
+from ..plugins.config import SEAM_NAMES
 from ..state import Paths, Store
 from ..state.journal import Entry, Journal
-from ..supervisor import attach, steps
 from ..supervisor.announce import Announcer, Warn, unheard
-from ..supervisor.restart import wanted_after_boot
-from ..supervisor.slots import Berth, Berths, Manager, kind_of, plain
-from ..supervisor.steps import Observe
-from . import counting, logs, ports, usage
-from .attaching import Attaching
-from .collect import Collected, collect
-from .control import Control, Update
-from .creating import Creating, silent
-from .prune import Prune
 from .reconcile import Reconciler
-from .removing import Removing
-from .session import Session
-from .starting import Starting
-from .usage import DiskUsage, Size
-from .volumes import NamedVolumes
-from .waiting import wait
 
 if TYPE_CHECKING:
+    from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
+    from ..supervisor.slots import Berth, Berths
+    from ..supervisor.steps import Observe
+    from . import logs
+    from .attaching import Attaching
+    from .collect import Collected
+    from .control import Control, Update
+    from .creating import Creating
     from .files import Files
     from .pods import Pods
+    from .prune import Prune
+    from .removing import Removing
+    from .session import Session
+    from .starting import Starting
+    from .usage import DiskUsage, Size
+    from .volumes import NamedVolumes
+
+
+def silent(event: PullEvent) -> None:
+    """The progress that nobody sees."""
 
 
 class Engine:
     """A container manager on two directories.
 
     root: durable state, run_root: state that ends with the boot; config: a plugins.toml, None for the usual search;
-    observe: called around every step of a start; warn: called with each line about what failed and stops nothing;
-    berths: where slots are kept ready for `run`, None for a program's own (docs/warm.md).
+    observe: called around every step of a start, where it is a `steps.Timeline` later for those of a supervisor, None:
+    nobody looks; warn: called with each line about what failed and stops nothing; berths: where slots are kept ready
+    for `run`, None for a program's own (docs/warm.md).
     Constructing it reads the configuration and touches nothing else; instances hold no state, any number may work on
     the same directories at once. Needs root.
     """
@@ -55,7 +58,7 @@ class Engine:
         root: str = "/var/lib/cmanager",
         run_root: str = "/run/cmanager",
         config: str | None = None,
-        observe: Observe = steps.ignore,
+        observe: Observe | None = None,
         warn: Warn = unheard,
         berths: Berths | None = None,
     ) -> None:
@@ -67,12 +70,6 @@ class Engine:
         self._journal = Journal(self.paths.events)
         self.announcer = Announcer(self.plugins, self._journal, warn)
         self._reconciler = Reconciler(self.store, self.plugins, self.announcer)
-        self._control = Control(self.store, self.plugins, self.announcer, self.inspect)
-        self._creating = Creating(self)
-        self._starting = Starting(self, self._config, observe)
-        self._attaching = Attaching(self, self._config)
-        self._removing = Removing(self, self._reconciler, self._control)
-        self.volumes = NamedVolumes(self.store, self.plugins, self.announcer)
 
     # -- containers ----------------------------------------------------------------------------------------------
 
@@ -90,8 +87,8 @@ class Engine:
 
         created: called in between, when the container has its id; replace: as in `create`.
         """
-        manager = Manager.here(self.paths, self._config)
-        with self._claimed(request, manager) as berth:
+        berths = self._kept()
+        with self._claimed(request, berths) if berths else nullcontext() as berth:
             id = berth.slot.id if berth else ""
             container = self._create(request, progress, starting=True, replace=replace, id=id)
             if berth:
@@ -105,8 +102,8 @@ class Engine:
                     if request.pod.startswith("new:"):
                         self.pods.unmake(container.request.pod)
                 raise
-        if (berths := self._kept()) and (kind := kind_of(container, self.plugins, manager)):
-            berths.want(kind)
+        if berths:
+            self._want(container, berths)
         return started
 
     def create(
@@ -125,8 +122,10 @@ class Engine:
     ) -> Container:
         self.store.initialise()
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
+        from ..supervisor import steps
+
         table = self._creating.steps(request, progress, starting, replace, pod, id)
-        container: Container = steps.run(table, self._observe)["record"]
+        container: Container = steps.run(table, self._observed)["record"]
         if pod:
             self.pods.finish(container.request.pod)
         self._announce("create", container)
@@ -143,13 +142,15 @@ class Engine:
     def _start(
         self, word: str, *, attached: bool, window: tuple[int, int] | None, berth: Berth | None = None
     ) -> Container | Session:
+        from ..supervisor import attach
+
         id = self._find(word)
         self.store.initialise()
         with self.store.locked(id) as lock:
             settled = self._reconciler.settle_locked(self.store.load(id))
             if settled is None:
                 raise NotFoundError(f"no such container: {word}")
-            self.need_plugins(settled, *SEAMS)
+            self.need_plugins(settled, *SEAM_NAMES)
             if settled.status.state == "paused":
                 raise ConflictError(f"container {word} is paused, unpause it")
             if settled.status.active:
@@ -167,13 +168,21 @@ class Engine:
                 raise
         return self._attaching.session(container, client) if client else container
 
-    def _claimed(self, request: RunRequest, manager: Manager) -> AbstractContextManager[Berth | None]:
+    def _claimed(self, request: RunRequest, berths: Berths) -> AbstractContextManager[Berth | None]:
         """A berth for a container such as this one, where one is kept."""
-        berths = self._kept()
-        if berths and plain(request, network := self._creating.providers(request).network):
-            berth = berths.claim(manager, network)
+        from ..supervisor.slots import Manager, plain
+
+        if plain(request, network := self._creating.providers(request).network):
+            berth = berths.claim(Manager.here(self.paths, self._config), network)
             return closing(berth) if berth else nullcontext()
         return nullcontext()
+
+    def _want(self, container: Container, berths: Berths) -> None:
+        """The next container may be like this one."""
+        from ..supervisor.slots import Manager, kind_of
+
+        if kind := kind_of(container, self.plugins, Manager.here(self.paths, self._config)):
+            berths.want(kind)
 
     def _kept(self) -> Berths | None:
         """Where slots are: with a program's starter, or a command's server; a command without one has none."""
@@ -210,7 +219,7 @@ class Engine:
 
         One that could not be started again, for a plugin of it is not installed, is not stopped either.
         """
-        self.need_plugins(self.inspect(word), *SEAMS)
+        self.need_plugins(self.inspect(word), *SEAM_NAMES)
         self.stop(word, timeout)
         container = self.inspect(word)
         if container.status.supervisor:
@@ -224,6 +233,8 @@ class Engine:
         "always" is all of them; "unless-stopped" those nobody stopped; "on-failure" those that ended badly, and the
         restart of a host is a bad end.
         """
+        from ..supervisor.restart import wanted_after_boot
+
         found = [c for c in self.list() if not c.status.active and wanted_after_boot(c.request.restart, c.status)]
         return found[::-1]
 
@@ -265,10 +276,14 @@ class Engine:
 
         Reads some two dozen of the kernel's files, and forks nothing.
         """
+        from . import counting
+
         return counting.usage(self.plugins, container)
 
     def cpu_seconds(self, container: Container) -> float | None:
         """`usage(container).cpu_seconds` alone, which a limiter may tell for less (`cmanager.seams.Clock`)."""
+        from . import counting
+
         return counting.cpu_seconds(self.plugins, container)
 
     def remove(self, word: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -322,7 +337,7 @@ class Engine:
         """The verbs for pods, and what containers need of them."""
         from .pods import Pods  # only containers in one pay for it
 
-        return Pods(self, self._observe)
+        return Pods(self, self._observed)
 
     def commit(
         self,
@@ -343,6 +358,9 @@ class Engine:
 
     def push(self, name: str, progress: Progress = silent) -> str:
         """Put a stored image into the registry that `pull` fetches from; returns its manifest digest."""
+        from ..model.image import Reference
+        from ..seams import Push
+
         images = self.images
         if not isinstance(images, Push):
             raise UnsupportedError(f"image plugin {self.plugins.default('image')!r} cannot push")
@@ -352,6 +370,8 @@ class Engine:
 
     def wait(self, word: str) -> int:
         """Block until the container does not run any more and will not by itself; returns its exit code."""
+        from .waiting import wait
+
         return wait(self, word)
 
     def logs(
@@ -367,6 +387,8 @@ class Engine:
 
         Raises NotFoundError for a container that keeps no log.
         """
+        from . import logs
+
         container = self.inspect(word)
         path = f"{self.store.home(container.id)}/log"
         return logs.read(container, path, follow=follow, tail=tail, since=since, until=until)
@@ -385,6 +407,8 @@ class Engine:
 
     def tag(self, source: str, target: str) -> None:
         """Give a stored image another name, taking it from whoever had it."""
+        from ..model.image import Reference
+
         reference = Reference.parse(target)
         self.images.tag(source, reference)
         self.announcer.image("tag", self.images.resolve(str(reference)).id, str(reference))
@@ -399,6 +423,8 @@ class Engine:
 
     def size(self, container: Container) -> Size:
         """How many bytes a container holds; walks the files it wrote."""
+        from . import usage
+
         return usage.size(self.plugins, container, self.image_of(container))
 
     def image_entries(self) -> tuple[ImageEntry, ...]:
@@ -431,10 +457,15 @@ class Engine:
     @property
     def prune(self) -> Prune:
         """Removing what is not in use."""
+        from .prune import Prune
+
         return Prune(self)
 
     def disk_usage(self) -> DiskUsage:
         """What images, containers and volumes take; walks the files of the latter two."""
+        from . import usage
+        from .usage import DiskUsage
+
         containers = self.list()
         sizes = tuple((container, self.size(container)) for container in containers)
         return DiskUsage(usage.images(self.image_entries(), containers), sizes, self.volumes.usage())
@@ -444,18 +475,23 @@ class Engine:
 
         pools: also what is kept ready for containers to come.
         """
+        from .collect import collect
+
         self.store.initialise()
         return collect(self.store, self.plugins, self._reconciler, self.pods, pools=pools)
 
     def explain(self, request: RunRequest) -> tuple[tuple[str, str], ...]:
         """The steps that `run` would take, each with what it does; checks what can be checked, changes nothing."""
+        from ..supervisor import steps
+        from . import ports
+
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
         providers = self._creating.providers(request)
         settled, warnings = self._creating.check(request, providers)
         ports.check(self.plugins, settled, now=True)
         pretended = self._creating.container("0" * 64, request.name or "NAME", providers, settled, None, (), warnings)
         table = [
-            *self._creating.steps(request, pod=pod),
+            *self._creating.steps(request, silent, pod=pod),
             *self._starting.pod_steps(pretended),
             *steps.start_steps(self.plugins, self.paths, pretended),
         ]
@@ -469,7 +505,50 @@ class Engine:
         )
         return (*((step.name, step.text) for step in table), *end)
 
-    # -- parts ---------------------------------------------------------------------------------------------------
+    # -- parts: only those verbs pay for importing them ------------------------------------------------------------
+
+    @cached_property
+    def _observed(self) -> Observe:
+        from ..supervisor import steps
+
+        return self._observe or steps.ignore
+
+    @cached_property
+    def _control(self) -> Control:
+        from .control import Control
+
+        return Control(self.store, self.plugins, self.announcer, self.inspect)
+
+    @cached_property
+    def _creating(self) -> Creating:
+        from .creating import Creating
+
+        return Creating(self)
+
+    @cached_property
+    def _starting(self) -> Starting:
+        from .starting import Starting
+
+        return Starting(self, self._config, self._observed)
+
+    @cached_property
+    def _attaching(self) -> Attaching:
+        from .attaching import Attaching
+
+        return Attaching(self, self._config)
+
+    @cached_property
+    def _removing(self) -> Removing:
+        from .removing import Removing
+
+        return Removing(self, self._reconciler, self._control)
+
+    @cached_property
+    def volumes(self) -> NamedVolumes:
+        """The verbs for named volumes."""
+        from .volumes import NamedVolumes
+
+        return NamedVolumes(self.store, self.plugins, self.announcer)
 
     def _find(self, word: str) -> str:
         return self.store.find(word)

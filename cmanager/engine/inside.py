@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 from ..errors import CmanagerError, ConflictError, HostError, InvalidError, retold, told
 from ..linux import inroot, mounts, syscalls, userns
 from ..linux.mounts import Mount
 from ..linux.process import Process
+from ..linux.values import frozen
 from ..model.volume import Volume, VolumeMount
 from ..supervisor import rootfs, volumes
 

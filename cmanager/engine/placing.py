@@ -9,10 +9,9 @@ import errno
 import os
 import stat
 
-from attrs import frozen
-
 from ..errors import HostError, InvalidError, NotFoundError
 from ..linux import inroot
+from ..linux.values import frozen
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFLNK: "file", stat.S_IFDIR: "directory"}
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
 from ..linux.process import Process, boot_id
+from ..linux.values import frozen
 from ..model.container import Container, RunRequest
 from ..model.network import Attachment
 from ..model.pod import Pod, PodRequest, PodStatus

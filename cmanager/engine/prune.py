@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from ..errors import ConflictError, NotFoundError
+from ..linux.values import frozen
 from ..model.container import Container
 from ..model.image import Image
 from ..model.volume import Volume

@@ -18,9 +18,7 @@ from ..model.container import Container, State, Status
 from ..model.usage import Usage
 from ..plugins import Plugins
 from ..state import Store
-from ..supervisor import attachments, volumes
 from ..supervisor.announce import Announcer
-from ..supervisor.steps import start_steps, unwind
 
 Verdict = Literal["fine", "interrupted", "lost", "rebooted"]
 
@@ -75,6 +73,8 @@ class Reconciler:
         verdict = self._verdict(status)
         if verdict == "fine":
             return container
+        from ..supervisor.steps import start_steps, unwind
+
         used = Usage()
         if verdict == "lost":
             with suppress(CmanagerError):
@@ -114,6 +114,8 @@ class Reconciler:
 
         anonymous: its anonymous volumes before that, which a container with `remove` set always takes along.
         """
+        from ..supervisor import attachments, volumes
+
         with suppress(CmanagerError):
             attachments.detach(self._plugins, container)  # what could not be when it ended
         if anonymous or container.request.remove:

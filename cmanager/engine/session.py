@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..model.codec import from_data
 from ..model.container import Container
 from ..model.usage import Usage
 from ..supervisor import keys
 from ..supervisor.moving import How, Mover, move
+
+if TYPE_CHECKING:
+    from ..supervisor.steps import Mark
 
 __all__ = ["Session"]
 
@@ -21,7 +25,8 @@ class Session:
     container: as it was started; tty: whether the program has a terminal; late: it was running before, so that its
     terminal is to be drawn anew; send: passes a signal on to it; lost: finds the exit code when the supervisor cannot
     tell it any more. `pump` moves data and ends with the program; then `usage` is what the container used, None where
-    nobody could tell. `close` lets it go on alone.
+    nobody could tell, and `marks` are those of its end where the engine's observer is a `Timeline`. `close` lets it go
+    on alone.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class Session:
     ) -> None:
         self.container, self.tty = container, tty
         self.usage: Usage | None = None
+        self.marks: list[Mark] = []
         self._end, self._send, self._lost, self._late = end, send, lost, late
 
     def pump(
@@ -56,7 +62,7 @@ class Session:
         """
         how = How(self.tty, self._late, forward_signals, stdin, stdout, stderr, detach_keys)
         try:
-            code = by(self._end, how, self._send, self._used)
+            code = by(self._end, how, self._send, self._told)
         except keys.Detached:
             return None
         finally:
@@ -67,5 +73,9 @@ class Session:
         """Detach; the program goes on."""
         self._end.close()
 
-    def _used(self, payload: bytes) -> None:
-        self.usage = from_data(Usage, json.loads(payload))
+    def _told(self, payload: bytes) -> None:
+        news = json.loads(payload)
+        if isinstance(news, list):
+            self.marks = [(name, phase, moment) for name, phase, moment in news]
+        else:
+            self.usage = from_data(Usage, news)

@@ -15,7 +15,7 @@ from ..linux.process import Process, boot_id
 from ..model.container import Container
 from ..supervisor import attachments, etc, launch, slots, steps
 from ..supervisor.slots import Berth
-from ..supervisor.steps import Observe, Step
+from ..supervisor.steps import Observe, Step, Timeline
 from . import ports
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class Starting:
     ) -> None:
         paths = self._engine.paths
         pod = paths.pod(container.request.pod)
+        timed = isinstance(self._observe, Timeline)
         launch.start(
             launch.Launch(
                 paths=paths,
@@ -154,7 +155,8 @@ class Starting:
                 namespaces=steps.namespaces(paths, container, self._engine.inspect),
                 hosts=self._hosts(container),
                 ipc_owner=steps.ipc_owner(container, self._engine.inspect),
-                observed=self._observe is not steps.ignore,
+                observed=not timed and self._observe is not steps.ignore,
+                timed=timed,
                 volumes=attachments.placed(made["volumes"], made.get("attach", {})),
                 resolver=f"{pod}/resolv.conf" if container.request.shares("network") else "",
                 shm=f"{pod}/shm" if container.request.shares("ipc") else "",

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from attrs import frozen
 
 from ..errors import CmanagerError, HostError, InvalidError
 from ..linux.layers import decompress
@@ -20,6 +19,7 @@ from ..linux.layers.pack import Packer
 from ..linux.layers.stream import Direct
 from ..linux.layers.tar import Entry
 from ..linux.layers.write import Writer
+from ..linux.values import frozen
 from . import placing
 from .inside import Root
 

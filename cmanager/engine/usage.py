@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from attrs import frozen
-
+from ..linux.values import frozen
 from ..model.container import Container
 from ..model.image import Image, ImageEntry
 from ..model.volume import Volume

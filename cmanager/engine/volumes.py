@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import CmanagerError, ConflictError, InvalidError, NotFoundError, PluginError, UnsupportedError
 from ..linux import files
+from ..linux.values import frozen
 from ..model.container import Container, RunRequest
 from ..model.image import ImageConfig
 from ..model.names import check_name, new_id

@@ -7,11 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from attrs import frozen
-
 from ..errors import HostError
 from . import inroot, mounts, syscalls
 from .mounts import Mount
+from .values import frozen
 
 
 @frozen

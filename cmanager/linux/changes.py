@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
+from .values import frozen
 
 Kind = Literal["A", "C", "D"]
 

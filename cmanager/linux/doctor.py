@@ -9,9 +9,8 @@ import re
 import shutil
 from typing import Literal
 
-from attrs import frozen
-
 from . import capabilities, cgroups, syscalls, userns
+from .values import frozen
 
 
 @frozen

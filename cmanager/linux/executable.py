@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
 from ..errors import CmanagerError, CommandError
 from . import inroot, mounts
 from .mounts import Mount
+from .values import frozen
 
 _HEAD = 256  # bytes that the kernel looks at (BINPRM_BUF_SIZE)
 

@@ -11,10 +11,9 @@ import errno
 import os
 import stat
 
-from attrs import frozen
-
 from . import inroot, syscalls
 from .process import Process
+from .values import frozen
 
 _DROP = {"rw", "suid", "dev", "exec", "defaults", "symfollow"}
 _ATTRIBUTES = {

@@ -7,9 +7,8 @@ import stat
 from contextlib import suppress
 from typing import Final
 
-from attrs import frozen
-
 from . import inroot
+from .values import frozen
 
 #: Major and minor number of what every container has in /dev (runtime-spec config-linux.md, default devices).
 STANDARD: Final = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}

@@ -8,9 +8,9 @@ import time
 from contextlib import suppress
 from functools import cache
 
-from attrs import frozen
-
 from ..errors import HostError
+from . import files
+from .values import frozen
 
 
 @cache
@@ -23,11 +23,10 @@ def boot_id() -> str:
 def start_time(pid: int) -> int:
     """Clock ticks after boot at which `pid` started, 0 when there is no such process or it is a zombie."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        state, *fields = files.read_small(f"/proc/{pid}/stat").rpartition(")")[2].split(maxsplit=20)
     except OSError:
         return 0
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+    return 0 if state in "ZX" else int(fields[18])
 
 
 def reap(pid: int) -> int:

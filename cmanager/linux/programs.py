@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 from ..errors import CmanagerError
 from . import cgroups, files, syscalls
 from .process import reap
+from .values import frozen
 
 #: Where tools of the system are, whatever the caller's PATH says.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
 
 from . import syscalls
+
+TYPE_CHECKING = False  # the client of the command server does without `typing`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def sealed() -> bool:
@@ -33,17 +36,19 @@ def interpreter() -> int:
     return fd
 
 
-def command(function: str, arguments: list[str]) -> list[str]:
+def command(function: str, arguments: list[str], **given: object) -> list[str]:
     """The argv of an interpreter that calls "module:function" with `sys.argv[1:]` set to these arguments.
 
+    given: what the function gets, as literals of Python.
     It is isolated from the environment and finds modules where this one does, installed or not.
     """
     module, _, name = function.partition(":")
     path = [os.path.abspath(entry) for entry in sys.path]
-    code = f"import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}()"
+    words = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    code = f"import sys; sys.path[:] = {path!r}; from {module} import {name}; {name}({words})"
     return [sys.executable, "-I", "-c", code, *arguments]
 
 
-def execute(function: str, arguments: list[str]) -> NoReturn:
-    """Replace this process by a sealed interpreter that runs `command`; raises OSError."""
-    os.execve(interpreter(), command(function, arguments), os.environ)
+def execute(argv: list[str]) -> NoReturn:
+    """Replace this process by a sealed interpreter; raises OSError. argv: its own, such as a `command`."""
+    os.execve(interpreter(), argv, os.environ)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
-from typing import Final
+
+TYPE_CHECKING = False  # the client of the command server does without `typing`
+if TYPE_CHECKING:
+    from typing import Final
 
 # PyDLL keeps the GIL: after a raw clone the child must not wait for a lock that no thread is left to release.
 _libc: Final = ctypes.PyDLL(None, use_errno=True)
@@ -21,7 +23,7 @@ _OLD_NUMBERS: Final = {
     "x86_64": {"pivot_root": 155, "keyctl": 250, "ioprio_set": 251, "ioprio_get": 252, "seccomp": 317, "bpf": 321},
     "aarch64": {"pivot_root": 41, "keyctl": 219, "ioprio_set": 30, "ioprio_get": 31, "seccomp": 277, "bpf": 280},
 }
-_MACHINE: Final = platform.machine()
+_MACHINE: Final = os.uname().machine
 
 # Since 5.1 a new call has one number on every architecture.
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432

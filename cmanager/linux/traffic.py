@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from attrs import frozen
-
 from . import netns
+from .values import frozen
 
 
 @frozen

@@ -5,10 +5,11 @@ Known fields are checked; unknown ones are ignored, so that an older reader take
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, TypeVar
 
 import attrs
@@ -24,19 +25,23 @@ _PLAIN = frozenset({str, int, float, bool, types.NoneType})
 Fd = Annotated[int, "descriptor"]
 
 
-def to_data(value: Any) -> Any:
-    """attrs values, tuples and dicts as dicts and lists that json can write."""
+def to_data(value: Any, *, brief: bool = False) -> Any:
+    """attrs values, tuples and dicts as dicts and lists that json can write.
+
+    brief: without fields that have their defaults, of which there are many; `from_data` knows them.
+    """
     kind = type(value)
     if kind in _PLAIN:
         return value
     if attrs.has(kind):
-        return {name: to_data(getattr(value, name)) for name, _, _ in _fields(kind)}
+        fields = ((name, getattr(value, name), default) for name, default in _defaults(kind))
+        return {name: to_data(item, brief=brief) for name, item, default in fields if not brief or item != default}
     if isinstance(value, tuple | list):
-        return [to_data(item) for item in value]
+        return [to_data(item, brief=brief) for item in value]
     if isinstance(value, frozenset | set):
-        return sorted(map(to_data, value))
+        return sorted(to_data(item, brief=brief) for item in value)
     if isinstance(value, dict):
-        return {key: to_data(item) for key, item in value.items()}
+        return {key: to_data(item, brief=brief) for key, item in value.items()}
     return value
 
 
@@ -73,9 +78,24 @@ def _class(value: Any) -> Any:
 
 
 @cache
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Name and default of each field, NOTHING where it has to be given."""
+    factory: Any = attrs.Factory
+    return tuple(
+        (f.name, f.default.factory() if isinstance(f.default, factory) else f.default) for f in attrs.fields(kind)
+    )
+
+
+@cache
 def _fields(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return tuple((f.name, hints[f.name], f.default is attrs.NOTHING) for f in attrs.fields(kind))
+    """Name, type and whether it has to be there, of each field. `typing.get_type_hints` takes some times as long."""
+    homes = {name: base.__module__ for base in reversed(kind.__mro__) for name in vars(base).get("__annotations__", ())}
+    return tuple((f.name, _hint(f.type, homes[f.name]), f.default is attrs.NOTHING) for f in attrs.fields(kind))
+
+
+@cache
+def _hint(written: Any, module: str) -> Any:
+    return eval(written, vars(sys.modules[module])) if isinstance(written, str) else written
 
 
 class _MisfitError(Exception):
@@ -134,7 +154,8 @@ def _of_float(data: Any) -> float:
 
 
 def _of_class(kind: Any) -> Reader:
-    fields = tuple((name, _reader(hint), required) for name, hint, required in _fields(kind))
+    fields = {name: (_plain(hint), _reader(hint)) for name, hint, _ in _fields(kind)}
+    needed = tuple(name for name, _, required in _fields(kind) if required)
 
     def read(data: Any) -> Any:
         if not isinstance(data, dict):
@@ -142,19 +163,25 @@ def _of_class(kind: Any) -> Reader:
         values = {}
         name = ""
         try:
-            for name, of_field, required in fields:
-                if name in data:
-                    values[name] = of_field(data[name])
-                elif required:
-                    break
-            else:
-                return kind(**values)
+            for name, item in data.items():
+                if name in fields:
+                    plain, of_field = fields[name]
+                    values[name] = item if type(item) in plain else of_field(item)
         except _MisfitError as error:
             error.place.append(f".{name}")
             raise
-        raise _MisfitError(f"field {name!r} is missing")
+        for name in needed:
+            if name not in values:
+                raise _MisfitError(f"field {name!r} is missing")
+        return kind(**values)
 
     return read
+
+
+def _plain(hint: Any) -> frozenset[type]:
+    """Types of which every value that is read fits as it is; of others a reader has to say."""
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return frozenset(kinds) if _PLAIN.issuperset(kinds) else frozenset()
 
 
 def _of_union(arguments: tuple[Any, ...]) -> Reader:
@@ -175,9 +202,16 @@ def _of_tuple(hint: Any, readers: tuple[Reader, ...]) -> Reader:
 
 
 def _of_items(hint: Any, reader: Reader, kind: Callable[[list[Any]], Any]) -> Reader:
+    item_hint = typing.get_args(hint)[0]
+    plain = _plain(item_hint)
+    if attrs.has(item_hint) and all(_plain(kind) for _, kind, _ in _fields(item_hint)):
+        reader = _remembered(reader)
+
     def read(data: Any) -> Any:
         if not isinstance(data, list | tuple):
             raise _found(hint, data)
+        if plain.issuperset(map(type, data)):
+            return kind(data)  # type: ignore[arg-type]
         items: list[Any] = []
         try:
             for item in data:
@@ -186,6 +220,22 @@ def _of_items(hint: Any, reader: Reader, kind: Callable[[list[Any]], Any]) -> Re
             error.place.append(f"[{len(items)}]")
             raise
         return kind(items)
+
+    return read
+
+
+def _remembered(reader: Reader) -> Reader:
+    """The same for small values that are in one record as in the next, such as rules for devices: those are shared."""
+
+    @lru_cache(maxsize=256, typed=True)
+    def made(names: tuple[str, ...], *values: Any) -> Any:
+        return reader(dict(zip(names, values, strict=True)))
+
+    def read(data: Any) -> Any:
+        try:
+            return made(tuple(data), *data.values())
+        except (TypeError, AttributeError):
+            return reader(data)  # it says what does not fit
 
     return read
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import field
 
 from ..linux.mounts import Mount
 from ..linux.process import Process
+from ..linux.values import frozen
 from .limits import Limits
 from .log import Dropped, LogConfig
 from .network import Attachment, PortMapping, Rate

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, field, fields
 
 from ..errors import InvalidError
 from ..linux.cgroupfs.rules import DeviceRule
+from ..linux.values import frozen
 
 __all__ = [
     "CPU_PERIOD",

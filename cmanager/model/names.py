@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 
 from ..errors import InvalidError
@@ -41,4 +40,6 @@ def new_id() -> str:
 
 def new_name() -> str:
     """adjective_surname; may be taken."""
+    import random  # not everybody makes a name
+
     return f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"

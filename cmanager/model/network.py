@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
 from ..errors import InvalidError
+from ..linux.values import frozen
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _MOST = 65535

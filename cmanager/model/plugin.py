@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from ..linux.mounts import Mount
+from ..linux.values import frozen
 
 
 @frozen

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
 
 from ..linux.process import Process, boot_id
+from ..linux.values import frozen
 from .network import Attachment, PortMapping
 
 #: The namespaces that a pod can share, as the OCI runtime specification calls them.

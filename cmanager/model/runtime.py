@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from ..linux.values import frozen
 from .codec import Fd
 
 

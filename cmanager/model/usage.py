@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from ..linux.cgroupfs.counters import BlockIO, HugePages, Pressure, Watched
 from ..linux.traffic import Traffic
+from ..linux.values import frozen
 
 __all__ = ["BlockIO", "HugePages", "Pressure", "Traffic", "Usage", "Watched"]
 

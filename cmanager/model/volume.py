@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
 
+from ..linux.values import frozen
 from ..linux.volumes.volume import Volume
 
 __all__ = ["Volume", "VolumeMount"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-
 from ..errors import InvalidError
 from ..linux.mounts import Mount
 from ..model.limits import DeviceRule
@@ -42,6 +40,8 @@ _UTS_SYSCTLS = {"kernel.domainname"}
 
 def masked_paths() -> tuple[str, ...]:
     """Paths that are covered, those of this host's processors among them."""
+    import glob
+
     return (*_MASKED_PATHS, *sorted(glob.glob("/sys/devices/system/cpu/cpu*/thermal_throttle")))
 
 

@@ -6,9 +6,8 @@ import os
 import re
 import stat
 
-from attrs import frozen
-
 from ..errors import HostError, InvalidError
+from ..linux.values import frozen
 from ..model.limits import DeviceRule
 
 _ACCESS = re.compile(r"r?w?m?")

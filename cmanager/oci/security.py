@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from ..errors import InvalidError, UnsupportedError
 from ..linux import capabilities
+from ..linux.values import frozen
 from . import defaults, seccomp
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from ..errors import InvalidError, PluginError
 from ..linux.mounts import Mount
+from ..linux.values import frozen
 from ..model.container import RunRequest, Ulimit
 from ..model.image import ImageConfig
 from ..model.plugin import Amendment

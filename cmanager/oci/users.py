@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
-from attrs import frozen
-
 from ..errors import HostError, InvalidError
 from ..linux import inroot
+from ..linux.values import frozen
 
 _FILE_LIMIT = 4 << 20
 _MAX_ID = 2**31 - 1  # Docker's bound too: larger ids cannot be given to setuid(2) by a signed parser

@@ -8,9 +8,8 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from attrs import frozen
-
 from .. import hookspecs
+from ..linux.values import frozen
 from ..model import plugin
 from ..model.codec import Fd
 from ..seams import ABILITIES, SEAMS

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable
 from typing import Any
 
 import tomli
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import InvalidError
+from ..linux.values import frozen
 from .policy import Policy, parse
 
 SEAM_NAMES = ("image", "storage", "network", "limiter", "runtime")
@@ -125,6 +125,8 @@ def _check_hook_options(config: Config) -> None:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """ ", did you mean …" for the closest known word, or a list of all when none is close."""
+    import difflib  # only mistakes pay for it
+
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, n=1)
     if close:

@@ -15,14 +15,14 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 from ..errors import CmanagerError, PluginError, told
 from ..linux import syscalls
+from ..linux.values import frozen
 from ..model.codec import from_data, to_data
 from .calls import methods
 from .config import Config
-from .loader import Loader, describe, why
+from .finder import Finder, why
+from .loader import Loader, describe
 from .wire import Channel, unpacked
 
 #: Where its end of the channel is.
@@ -114,7 +114,8 @@ class _Plugin:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._loader = Loader(job.config, job.root, job.run_root)
+        self._finder = Finder(job.config)
+        self._loader = Loader(self._finder, job.root, job.run_root)
         self._methods = methods(job.seam)
         self._made: Any = None
         self._loader.check(job.seam, job.name)
@@ -142,5 +143,5 @@ class _Plugin:
             answer = {"result": to_data(result)}
             json.dumps(answer)
         except (TypeError, ValueError) as error:
-            raise PluginError(f"{self._loader.called(self._job.seam, self._job.name)} returned {error}") from None
+            raise PluginError(f"{self._finder.called(self._job.seam, self._job.name)} returned {error}") from None
         return answer

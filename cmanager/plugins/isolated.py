@@ -270,8 +270,10 @@ class _Process:
         """End it now, and where it is no runtime what it has started in its session."""
         self.drain(log)
         if self._code is None:
-            with suppress(ProcessLookupError):
-                self._kill(self.pid, signal.SIGKILL)
+            # One that was only just made has no group of its own yet, and would be waited for as long as it lives.
+            for kill in (self._kill, os.kill):
+                with suppress(ProcessLookupError):
+                    kill(self.pid, signal.SIGKILL)
             self._reap()
         self.channel.close()
         self._close()

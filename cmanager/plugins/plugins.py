@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import evolve
 
 from ..errors import CmanagerError, InvalidError, PluginError
-from ..model.plugin import Amendment, Event
-from .calls import Call, face, methods
 from .config import Config
 from .faults import Faults
-from .loader import STRAY, Found, Loader, describe, why
+from .finder import STRAY, Finder, Found, why
 from .policy import NEUTRAL, Policy
+
+if TYPE_CHECKING:
+    from ..model.plugin import Amendment, Event
+    from .calls import Call
+    from .loader import Loader
 
 
 class PluginRow(NamedTuple):
@@ -46,11 +50,17 @@ class Plugins:
     def __init__(self, config: Config, root: str, run_root: str, warn: Callable[[str], None] = _unheard) -> None:
         self.config, self.warn = config, warn
         self._root, self._run_root = root, run_root
-        self._loader = Loader(config, root, run_root)
+        self._finder = Finder(config)
         self._faults = Faults(f"{run_root}/plugins")
         self._instances: dict[tuple[str, str], Any] = {}
         self._isolated: dict[tuple[str, str], Any] = {}
         self._there: dict[tuple[str, str], bool] = {}
+
+    @cached_property
+    def _loader(self) -> Loader:
+        from .loader import Loader  # only who needs a provider pays for it
+
+        return Loader(self._finder, self._root, self._run_root)
 
     def default(self, seam: str) -> str:
         """Name of the provider that fills a seam unless the request names another."""
@@ -64,21 +74,21 @@ class Plugins:
 
         One that answers for a family of names ("docker:*") is not among them, see `families`.
         """
-        return [name for name in self._loader.names(seam) if not name.endswith("*")]
+        return [name for name in self._finder.names(seam) if not name.endswith("*")]
 
     def families(self, seam: str) -> list[str]:
         """What the names begin with that one provider answers for: "docker:" where "docker:*" is known."""
-        return [name[:-1] for name in self._loader.names(seam) if name.endswith("*")]
+        return [name[:-1] for name in self._finder.names(seam) if name.endswith("*")]
 
     def version(self, seam: str, name: str) -> str:
         """ "NAME VERSION" of the distribution that a plugin was installed with, "" where it is none."""
-        return self._loader.version(seam, name)
+        return self._finder.version(seam, name)
 
     def there(self, seam: str, name: str) -> bool:
         """Whether a plugin is installed, working or not; one that the configuration does not name costs a scan."""
         key = (seam, name)
         if key not in self._there:
-            self._there[key] = self._loader.there(seam, name)
+            self._there[key] = self._finder.there(seam, name)
         return self._there[key]
 
     def get(self, seam: str, name: str) -> Any:
@@ -153,7 +163,7 @@ class Plugins:
 
         One that plugins.toml has a policy for is among them, installed or not.
         """
-        known = dict.fromkeys(self.config.policies, Found("", "plugins.toml")) | self._loader.known()
+        known = dict.fromkeys(self.config.policies, Found("", "plugins.toml")) | self._finder.known()
         for key in known:
             self.begin(*key.split(".", 1))
         rows = []
@@ -177,23 +187,29 @@ class Plugins:
 
     def _listed(self, kind: str) -> tuple[str, ...]:
         names = self.config.hooks[kind]
-        return tuple(n for n in names if self._loader.builtin("hooks", n)) if self.config.mode == "off" else names
+        return tuple(n for n in names if self._finder.builtin("hooks", n)) if self.config.mode == "off" else names
 
     def _policy(self, seam: str, name: str) -> Policy:
         policy = self.config.policies.get(f"{seam}.{name}", Policy())
         if policy.isolation:
             return policy
-        return evolve(policy, isolation="inline" if self._loader.builtin(seam, name) else "process")
+        return evolve(policy, isolation="inline" if self._finder.builtin(seam, name) else "process")
 
     def _allowed(self, seam: str, name: str) -> None:
-        if self.config.mode == "off" and not self._loader.builtin(seam, name):
-            self._loader.module(seam, name)
-            raise PluginError(f"{self._loader.called(seam, name)} is switched off by CMANAGER_PLUGINS=off")
+        if self.config.mode == "off" and not self._finder.builtin(seam, name):
+            self._finder.module(seam, name)
+            raise PluginError(f"{self._finder.called(seam, name)} is switched off by CMANAGER_PLUGINS=off")
 
     def _make(self, seam: str, name: str) -> Any:
+        from .calls import face
+
         self._allowed(seam, name)
         policy = self._policy(seam, name)
-        plugin = self._alone(seam, name) if policy.isolation == "process" else _Inline(self._loader, seam, name)
+        plugin = (
+            self._alone(seam, name)
+            if policy.isolation == "process"
+            else _Inline(self._loader, self._finder.called(seam, name), seam, name)
+        )
         call = self._forgiving(seam, name, policy, plugin.call)
         if target := os.environ.get("CMANAGER_TRACE"):
             from .trace import traced
@@ -216,7 +232,7 @@ class Plugins:
         if key not in self._isolated:
             self._isolated[key] = Isolated(
                 Job(self.config, self._root, self._run_root, seam, name),
-                self._loader.called(seam, name),
+                self._finder.called(seam, name),
                 self._policy(seam, name),
                 f"{self._root}/plugins/{seam}.{name}.log",
             )
@@ -224,13 +240,15 @@ class Plugins:
 
     def _forgiving(self, seam: str, name: str, policy: Policy, call: Call) -> Call:
         """The same call, whose faults are remembered, and passed over where the policy says so."""
+        from .calls import methods
+
         skipped = {method for method in methods(seam) if policy.skips(seam, method)}
         if self.config.mode == "strict":
             skipped = set()
 
         def forgiving(method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
             if method in skipped and (resting := self._faults.resting(seam, name)):
-                self.warn(f"{self._loader.called(seam, name)} {resting}, {method} is skipped")
+                self.warn(f"{self._finder.called(seam, name)} {resting}, {method} is skipped")
                 return NEUTRAL[f"{seam}.{method}"]
             try:
                 answer = call(method, arguments, named)
@@ -248,13 +266,15 @@ class Plugins:
 
 
 class _Inline:
-    """A plugin in this process, made when it is first needed."""
+    """A plugin in this process, made when it is first needed. what: how messages call it."""
 
-    def __init__(self, loader: Loader, seam: str, name: str) -> None:
-        self._loader, self._seam, self._name = loader, seam, name
+    def __init__(self, loader: Loader, what: str, seam: str, name: str) -> None:
+        self._loader, self._what, self._seam, self._name = loader, what, seam, name
         self._made: Any = None
 
     def describe(self) -> dict[str, Any]:
+        from .loader import describe
+
         return describe(self._seam, self._instance())
 
     def call(self, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -264,10 +284,11 @@ class _Inline:
         except CmanagerError:
             raise
         except STRAY as error:
+            from .calls import methods
+
             if isinstance(error, OSError) and methods(self._seam)[method].writes:
                 raise
-            what = self._loader.called(self._seam, self._name)
-            raise PluginError(f"{what} failed in {method}: {why(error)}") from error
+            raise PluginError(f"{self._what} failed in {method}: {why(error)}") from error
 
     def _instance(self) -> Any:
         if self._made is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from ..errors import InvalidError
+from ..linux.values import frozen
 from ..model.usage import Usage
-from .calls import methods
 
 ISOLATION = ("inline", "process")
 ON_ERROR = ("fail", "skip")
@@ -94,6 +94,8 @@ def parse(
 
     at: where a key stands, for messages; nearest: what to say of an unknown word among known ones.
     """
+    from .calls import methods  # few plugins have a policy
+
     known = ("module", "isolation", "deadlines", "on_error", "memory")
     for key in table:
         if key not in known:

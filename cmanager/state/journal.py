@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, BinaryIO
 
-from attrs import asdict, field, frozen
+from attrs import asdict, field
 
 from ..linux import files, syscalls
+from ..linux.values import frozen
 
 #: Bytes after which the journal becomes journal.1 and what that was is forgotten.
 LIMIT = 1 << 20

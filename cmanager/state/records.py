@@ -13,11 +13,13 @@ from ..model.codec import from_data, to_data
 T = TypeVar("T")
 SCHEMA = 1
 _LIMIT = 4 << 20
+#: Bytes of nearly every record.
+_MOST = 1 << 14
 
 
 def write(path: str, value: Any, *, durable: bool) -> None:
     """Replace a record. Raises HostError."""
-    content = json.dumps({"schema": SCHEMA, **to_data(value)}, separators=(",", ":")).encode()
+    content = json.dumps({"schema": SCHEMA, **to_data(value, brief=True)}, separators=(",", ":")).encode()
     try:
         files.write_atomic(path, content, durable=durable)
     except OSError as error:
@@ -36,7 +38,7 @@ def read(path: str, kind: type[T], remedy: str) -> T:
     except OSError as error:
         raise HostError.of("read", path, error) from None
     try:
-        data = json.loads(os.read(fd, min(os.fstat(fd).st_size, _LIMIT)))
+        data = json.loads(_content(fd).decode())
         schema = data.pop("schema", None) if isinstance(data, dict) else None
     except (ValueError, RecursionError, OSError) as error:
         raise CorruptError(f"{path} is corrupt: {str(error).lower()}, `{remedy}` removes it") from None
@@ -48,6 +50,15 @@ def read(path: str, kind: type[T], remedy: str) -> T:
         return from_data(kind, data)
     except CorruptError as error:
         raise CorruptError(f"{path} is corrupt: {error}, `{remedy}` removes it") from None
+
+
+def _content(fd: int) -> bytes:
+    """All of a file, up to the limit: most are read by one read(2), whose size needs no fstat(2)."""
+    content = os.read(fd, _MOST)
+    if len(content) == _MOST:
+        while len(content) < _LIMIT and (more := os.read(fd, _LIMIT - len(content))):
+            content += more
+    return content
 
 
 def names(path: str) -> list[str]:

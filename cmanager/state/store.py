@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 import attrs
-from attrs import frozen
 
 from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotFoundError
 from ..linux import files
+from ..linux.values import frozen
 from ..model.container import Container, Status
 from ..model.names import ID, check_name
 from . import records
@@ -102,11 +102,17 @@ class Store:
 
     def ids(self) -> list[str]:
         """Ids of all recorded containers, two directory reads."""
-        found = {name for name in records.names(f"{self.paths.root}/containers") if ID.fullmatch(name)}
-        for name in records.names(f"{self.paths.run_root}/containers"):
-            if ID.fullmatch(name) and os.path.exists(f"{self.paths.run_dir(name)}/config.json"):
-                found.add(name)
-        return sorted(found)
+        return sorted(self._homes())
+
+    def _homes(self) -> dict[str, str]:
+        """Where each is recorded. Costs a look for each --rm one."""
+        durable, transient = f"{self.paths.root}/containers", f"{self.paths.run_root}/containers"
+        found = {name: f"{durable}/{name}" for name in records.names(durable) if ID.fullmatch(name)}
+        for name in records.names(transient):
+            # Both would be nobody's doing.
+            if name not in found and ID.fullmatch(name) and os.path.exists(f"{transient}/{name}/config.json"):
+                found[name] = f"{transient}/{name}"
+        return found
 
     def add(self, container: Container) -> None:
         """Record a new container and claim its name; ConflictError names the holder. All or nothing."""
@@ -129,7 +135,9 @@ class Store:
 
     def load(self, id: str) -> Container:
         """One container's record; two small reads."""
-        home = self.home(id)
+        return self._read(self.home(id))
+
+    def _read(self, home: str) -> Container:
         container = records.read(f"{home}/config.json", Container, _REMEDY)
         try:
             status = records.read(f"{home}/status.json", Status, _REMEDY)
@@ -140,9 +148,9 @@ class Store:
     def all(self) -> list[Container]:
         """Every readable record, newest first. Costs two small reads a container and takes no lock."""
         found = []
-        for id in self.ids():
+        for home in self._homes().values():
             with suppress(NotFoundError, CorruptError):
-                found.append(self.load(id))
+                found.append(self._read(home))
         return sorted(found, key=lambda container: -container.created_at)
 
     def corrupt(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from ..model.container import Container
-from ..model.plugin import Event
 from ..plugins import Plugins
 from ..state.journal import Journal
 
@@ -48,5 +47,7 @@ class Announcer:
             now = time.time_ns()
             why = f"{(error.strerror or '').lower()} (errno {error.errno})"
             self._warn(f"cannot record the event {kind} {action}: {why}")
+        from ..model.plugin import Event
+
         for warning in self._plugins.announce(Event(kind, action, id, now / 10**9, attributes)):
             self._warn(warning)

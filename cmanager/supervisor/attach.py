@@ -1,9 +1,10 @@
 """Between a command and the supervisor of the container it is attached to.
 
 One SOCK_SEQPACKET socket; each packet is a letter and its payload. From the client: `0` data for stdin, empty for its
-end; `r` the window's rows and columns in decimal. From the supervisor: `1` and `2` output, `u` what the container used
-as JSON, `x` the exit code in decimal, which is the last packet. The client reads and writes its own descriptors, so
-that terminals, pipes and job control are the kernel's and the caller's business.
+end; `r` the window's rows and columns in decimal. From the supervisor: `1` and `2` output; `u` JSON: what the container
+used, an object, or the marks of steps (steps.py), a list; `x` the exit code in decimal, which is the last packet. The
+client reads and writes its own descriptors, so that terminals, pipes and job control are the kernel's and the caller's
+business.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..errors import ConflictError, HostError
 from .keys import Detach
 
 CHUNK = 65536
-STDIN, STDOUT, STDERR, RESIZE, USAGE, EXIT = b"0", b"1", b"2", b"r", b"u", b"x"
+STDIN, STDOUT, STDERR, RESIZE, NEWS, EXIT = b"0", b"1", b"2", b"r", b"u", b"x"
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
@@ -68,13 +69,13 @@ def pump(
     stderr: int,
     handlers: dict[int, Callable[[int], None]],
     detach: Detach,
-    used: Callable[[bytes], None] = lambda payload: None,
+    told: Callable[[bytes], None] = lambda payload: None,
 ) -> int | None:
     """Move data until the container ends; returns its exit code, or None when the supervisor vanished.
 
     stdin: -1 for none; handlers: called with a signal that this process gets meanwhile, in the flow of the pump (main
-    thread only); detach: looks for the detach keys in what is typed and raises at their end. An output nobody reads any
-    more is dropped: the container goes on.
+    thread only); detach: looks for the detach keys in what is typed and raises at their end; told: called with each
+    news. An output nobody reads any more is dropped: the container goes on.
     """
     outputs = {STDOUT: stdout, STDERR: stderr}
     unsent: bytes | None = None  # a packet there was no room for; nothing more is read meanwhile
@@ -98,8 +99,8 @@ def pump(
                     kind, payload = packet[:1], packet[1:]
                     if kind == EXIT:
                         return int(payload)
-                    if kind == USAGE:
-                        used(payload)
+                    if kind == NEWS:
+                        told(payload)
                         continue
                     outputs[kind] = _write(outputs[kind], payload)
                 if unsent:

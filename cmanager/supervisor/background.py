@@ -7,11 +7,15 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError
 from ..linux import syscalls
+
+if TYPE_CHECKING:
+    from .steps import Mark
 
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGTSTP)
 
@@ -55,12 +59,14 @@ def _noted(number: int, frame: object) -> None:
     """The descriptor says so; nothing may happen between two byte codes."""
 
 
-def say(report: socket.socket, error: BaseException | None) -> None:
-    """The one answer to whoever waits for the start; nobody may be there any more."""
+def say(report: socket.socket, error: BaseException | None, marks: Sequence[Mark] = ()) -> None:
+    """The one answer to whoever waits for the start; nobody may be there any more. marks: of its steps, if wanted."""
     message: dict[str, Any] = {}
     if error is not None:
         text = str(error) if isinstance(error, CmanagerError) else f"{type(error).__name__}: {error}"
         message = {"error": text[:4000], "code": getattr(error, "exit_code", 125)}
+    if marks:
+        message["marks"] = marks
     with suppress(OSError):
         report.send(json.dumps(message).encode())
     report.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ..linux import syscalls
-from .attach import CHUNK, EXIT, USAGE
+from .attach import CHUNK, EXIT, NEWS
 
 
 class Client:
@@ -56,17 +57,17 @@ class Client:
         self.flush()
 
 
-def part(clients: list[Client], exit_code: int, usage: bytes = b"") -> None:
+def part(clients: list[Client], exit_code: int, news: Sequence[bytes] = ()) -> None:
     """Tell commands how it ended and close their sockets, without waiting for any of them.
 
-    usage: what to tell them of that before, b"" for nothing. One that reads slowly, or does not for now, gets the rest
+    news: what to tell them before (attach.NEWS). One that reads slowly, or does not for now, gets the rest
     from a process of its own.
     """
     late = []
     for client in clients:
         client.take_all()
-        if usage:
-            client.give(USAGE + usage)
+        for told in news:
+            client.give(NEWS + told)
         if client.give(EXIT + b"%d" % exit_code) and client.waiting:
             late.append(client)
     if late and _forked():

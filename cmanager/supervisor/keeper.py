@@ -20,11 +20,10 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any, NoReturn
 
-from attrs import frozen
-
 from ..errors import CmanagerError
 from ..linux import memory
 from ..linux.process import Process
+from ..linux.values import frozen
 from ..model.codec import from_data, to_data
 from ..model.names import new_id
 from ..plugins import Plugins, load_config

@@ -11,12 +11,11 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from ..errors import CmanagerError, CommandError, HostError
 from ..linux import seal
 from ..linux.mounts import Mount
 from ..linux.process import Process, single_threaded
+from ..linux.values import frozen
 from ..model.container import Container
 from ..model.image import ImageConfig
 from ..model.volume import Volume
@@ -39,7 +38,8 @@ class Launch:
 
     config: path of the configuration file, "" for the usual search; rootfs: the storage provider's mounts; namespaces:
     kind to path; hosts: path of the hosts file; ipc_owner: first process of the container whose ipc is shared;
-    observed: whether the starter wants to hear of every step; volumes: those of the container's request, in its order.
+    observed: whether the starter wants to hear of every step, which waits for it; timed: whether it wants to hear
+    afterwards when they began and ended; volumes: those of the container's request, in its order.
     In a pod, resolver: path of its resolv.conf; shm: path of its /dev/shm; "" where those are not shared.
     """
 
@@ -52,6 +52,7 @@ class Launch:
     hosts: str
     ipc_owner: Process | None = None
     observed: bool = False
+    timed: bool = False
     volumes: tuple[Volume, ...] = ()
     resolver: str = ""
     shm: str = ""
@@ -80,8 +81,8 @@ def start(
 
     plugins: the caller's, which a forked supervisor goes on using. client: the supervisor's end of an attach channel,
     or None; it is closed here. lock: descriptor of the container's lock, which the supervisor shares until then, or -1.
-    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step. berth: where a
-    supervisor waits for this container.
+    observe: called around the supervisor's steps where `launch.observed`; what it raises fails the step. Where
+    `launch.timed` it is called when all of them are over. berth: where a supervisor waits for this container.
     Raises what went wrong, with the exit code it stands for.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -104,6 +105,8 @@ def start(
         report = _report(ours, observe)
     if report is None:
         raise CmanagerError(f"the supervisor of {launch.container.id[:12]} died while starting, see the kernel log")
+    for mark in report.get("marks", ()):
+        observe(*mark)
     if report.get("error"):
         code = report["code"]
         raise CommandError(report["error"], code) if code in (126, 127) else CmanagerError(report["error"])

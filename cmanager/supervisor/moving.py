@@ -36,12 +36,12 @@ class How(NamedTuple):
 class Mover(Protocol):
     """Moves data between a channel to a supervisor and this process until the program ends.
 
-    send: passes a signal on to the program; used: gets what it used, as JSON. Returns its exit code, None when nobody
+    send: passes a signal on to the program; told: gets each news (`attach`). Returns its exit code, None when nobody
     could tell; raises `keys.Detached` when the detach keys were typed.
     """
 
     def __call__(
-        self, end: socket.socket, how: How, send: Callable[[int], None], used: Callable[[bytes], None], /
+        self, end: socket.socket, how: How, send: Callable[[int], None], told: Callable[[bytes], None], /
     ) -> int | None: ...
 
 
@@ -53,15 +53,15 @@ class _Interrupted(BaseException):
         self.number = number
 
 
-def move(end: socket.socket, how: How, send: Callable[[int], None], used: Callable[[bytes], None]) -> int | None:
+def move(end: socket.socket, how: How, send: Callable[[int], None], told: Callable[[bytes], None]) -> int | None:
     """The `Mover` that does it here. Signals are taken in the main thread only."""
     if how.tty and how.stdin >= 0 and os.isatty(how.stdin):
-        return _move_raw(end, how, used)
+        return _move_raw(end, how, told)
     handlers = {int(number): send for number in _FORWARDED if how.forward}
-    return attach.pump(end, how.stdin, how.stdout, how.stderr, handlers, keys.Detach(b""), used)
+    return attach.pump(end, how.stdin, how.stdout, how.stderr, handlers, keys.Detach(b""), told)
 
 
-def _move_raw(end: socket.socket, how: How, used: Callable[[bytes], None]) -> int | None:
+def _move_raw(end: socket.socket, how: How, told: Callable[[bytes], None]) -> int | None:
     from .terminal import ENDING, Terminal, made_raw
 
     terminal = Terminal(how.stdin)
@@ -82,7 +82,7 @@ def _move_raw(end: socket.socket, how: How, used: Callable[[bytes], None]) -> in
             attach.resize(end, rows + 1, columns)
             resized(signal.SIGWINCH)
         detach = keys.Detach(how.detach_keys)
-        return attach.pump(end, how.stdin, how.stdout, how.stderr, handlers, detach, used)
+        return attach.pump(end, how.stdin, how.stdout, how.stderr, handlers, detach, told)
 
 
 def _interrupt(number: int) -> None:

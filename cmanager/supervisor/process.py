@@ -33,7 +33,7 @@ from .health import Monitor
 from .launch import GO, Launch
 from .life import Life
 from .output import Output
-from .steps import Step, ipc_owner, namespaces, network_name, run, start_steps, unwind
+from .steps import Mark, Step, ipc_owner, namespaces, network_name, run, start_steps, unwind
 from .stopping import Stopping
 
 
@@ -79,6 +79,7 @@ class _Supervisor:
         self._book = Book(Store(launch.paths), plugins, launch.container)
         self._output = Output.of(launch.container, self._book.log, launch.image.env)
         self._wake = wakeable()
+        self._marks: list[Mark] = []  # that nobody was told of
 
     def run(self) -> None:
         """All lives; an error before the program runs for the first time is reported and undone."""
@@ -87,10 +88,12 @@ class _Supervisor:
         try:
             self._begin(first)
         except BaseException as error:
-            say(self._report, error)
+            say(self._report, error, self._marks)
             first.streams.finish(getattr(error, "exit_code", 125))
             return
-        say(self._report, None)
+        say(self._report, None, self._marks)
+        # With its last step the program began.
+        self._marks = [("program", "do", moment) for _, _, moment in self._marks[-1:]]
         self._book.patient = True
         os.close(self._lock)
         life: Life | None = first
@@ -99,6 +102,7 @@ class _Supervisor:
             began = time.monotonic()
             accounts = self._accounts()
             again = self._until_end(life, accounts)
+            self._take_time("record", "do", time.monotonic())
             code = self._ended(life)
             pause = restart.pause(pause, time.monotonic() - began)
             usage = accounts.last()
@@ -114,11 +118,17 @@ class _Supervisor:
         if self._book.warned:
             self._book.record(warnings=self._warnings())
 
-    def _observe(self, name: str, phase: str, seconds: float) -> None:
+    def _take_time(self, name: str, phase: str, moment: float) -> None:
+        """An `Observe` for those who hear of it later."""
+        if self._launch.timed:
+            self._marks.append((name, phase, moment))
+
+    def _observe(self, name: str, phase: str, moment: float) -> None:
+        self._take_time(name, phase, moment)
         if not self._launch.observed:
             return
         try:
-            self._report.send(json.dumps({"step": (name, phase, seconds)}).encode())
+            self._report.send(json.dumps({"step": (name, phase, moment)}).encode())
             answer = self._report.recv(4096)
         except OSError:
             return  # whoever watched is gone; the start goes on
@@ -221,14 +231,19 @@ class _Supervisor:
                 dropped=self._output.dropped,
             )
             self._book.announce("die", exitCode=str(code))
+            self._take_time("record", "done", time.monotonic())
             if again:
                 self._book.record(error="; ".join(unwind(life.steps))[:1000])
             else:
-                self._end(code, life.steps, lambda: life.streams.finish(code, usage))
+                self._end(code, life.steps, lambda: self._part(life, code, usage))
         if again:
-            life.streams.finish(code, usage)
+            self._part(life, code, usage)
         _reap(self._output.children)
         return self._next_life(pause) if again else None
+
+    def _part(self, life: Life, code: int, usage: Usage) -> None:
+        life.streams.finish(code, usage, self._marks)
+        self._marks = []
 
     def _next_life(self, pause: float) -> Life | None:
         """Wait, unless somebody wants it to end, and begin again; a start that fails counts as a life that failed."""
@@ -292,11 +307,13 @@ class _Supervisor:
         """
         self._output.close()
         steps = start_steps(self._plugins, self._launch.paths, self._book.container)
-        left = unwind([*(step for step in steps if not step.late), *begun])
+        left = unwind([*(step for step in steps if not step.late), *begun], self._take_time)
         self._output.end()
         removed = self._book.container.request.remove
         if removed:
+            self._take_time("remove", "do", time.monotonic())
             departure.remove(self._book, self._plugins, left)
+            self._take_time("remove", "done", time.monotonic())
         departure.tell_waiters(self._launch.paths.waiters(self._id), code)
         told()
         left += unwind(step for step in steps if step.late)

@@ -13,11 +13,12 @@ import socket
 from contextlib import suppress
 from typing import Any, Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ..errors import CmanagerError
 from ..linux import netns
 from ..linux.process import Process
+from ..linux.values import frozen
 from ..model.container import Container, RunRequest
 from ..model.limits import Cgroup, Limits
 from ..model.network import Attachment, Endpoint, Rate

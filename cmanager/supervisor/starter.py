@@ -21,9 +21,8 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
 from ..linux import seal, syscalls
+from ..linux.values import frozen
 from ..model import codec
 from ..model.codec import from_data
 from ..plugins import Plugins, load_config

@@ -7,7 +7,9 @@ import os
 import select
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ..linux import terminals
 from ..model.codec import to_data
@@ -16,6 +18,9 @@ from ..model.usage import Usage
 from .attach import CHUNK, RESIZE, STDERR, STDIN, STDOUT, prepare
 from .client import Client, part
 from .output import Output
+
+if TYPE_CHECKING:
+    from .steps import Mark
 
 _STREAMS = {STDOUT: b"stdout", STDERR: b"stderr"}
 #: Chunks that are taken of each output after the program's end: what a pipe holds, and not what others go on writing.
@@ -147,9 +152,9 @@ class Streams:
                 if not self._read(fd):
                     break
 
-    def finish(self, exit_code: int, usage: Usage | None = None) -> None:
-        """Tell the clients how it ended and what it used, and close everything; waits for none of them."""
-        part(self._clients, exit_code, json.dumps(to_data(usage)).encode() if usage else b"")
+    def finish(self, exit_code: int, usage: Usage | None = None, marks: Sequence[Mark] = ()) -> None:
+        """Tell the clients how it ended, what it used and when its steps were, and close everything; waits for none."""
+        part(self._clients, exit_code, [json.dumps(news).encode() for news in (to_data(usage), marks) if news])
         self._clients = []
         if self._listener:
             self._listener.close()

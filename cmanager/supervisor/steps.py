@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from ..errors import CmanagerError, InvalidError
 from ..linux import netns
 from ..linux import userns as userns_pins
 from ..linux.process import Process
+from ..linux.values import frozen
 from ..model.container import Container
 from ..model.network import Attachment, Endpoint, Peer, Rate
 from ..plugins import Plugins
@@ -24,8 +25,11 @@ from ..state import Paths
 from . import attachments
 from .etc import Hosts
 
-#: Called as observe(step name, "do" | "done" | "undo", seconds since the table began).
+#: Called as observe(step name, "do" | "done" | "undo" | "undone", the moment: `time.monotonic()`).
 Observe = Callable[[str, str, float], None]
+
+#: What an observer was called with.
+Mark = tuple[str, str, float]
 
 
 @frozen
@@ -45,8 +49,24 @@ class Step:
     late: bool = False
 
 
-def ignore(name: str, phase: str, seconds: float) -> None:
+def ignore(name: str, phase: str, moment: float) -> None:
     """The observer that looks away."""
+
+
+class Timeline:
+    """An observer that keeps what it is told and never fails a step, so that no step waits for it: of those of a
+    supervisor it hears when they are over.
+
+    part: what the marks to come belong to; marks: so far, in order, each after its part. A phase without an end ended
+    at the next mark.
+    """
+
+    def __init__(self, part: str) -> None:
+        self.part = part
+        self.marks: list[tuple[str, Mark]] = []
+
+    def __call__(self, name: str, phase: str, moment: float) -> None:
+        self.marks.append((self.part, (name, phase, moment)))
 
 
 def run(steps: Iterable[Step], observe: Observe = ignore) -> dict[str, Any]:
@@ -54,15 +74,14 @@ def run(steps: Iterable[Step], observe: Observe = ignore) -> dict[str, Any]:
 
     When one fails, it and those before it are undone in reverse, and its error is raised.
     """
-    began = time.monotonic()
     values: dict[str, Any] = {}
     begun: list[Step] = []
     try:
         for step in steps:
             begun.append(step)
-            observe(step.name, "do", time.monotonic() - began)
+            observe(step.name, "do", time.monotonic())
             values[step.name] = step.do(**{name: values[name] for name in step.takes})
-            observe(step.name, "done", time.monotonic() - began)
+            observe(step.name, "done", time.monotonic())
     except BaseException as error:
         for left in unwind(begun, observe):
             error.add_note(left)
@@ -77,13 +96,15 @@ def unwind(steps: Iterable[Step], observe: Observe = ignore) -> list[str]:
         if step.undo is None:
             continue
         with suppress(Exception):
-            observe(step.name, "undo", 0.0)
+            observe(step.name, "undo", time.monotonic())
         try:
             step.undo()
         except CmanagerError as error:
             failed.append(f"cannot undo step {step.name}: {error}")
         except Exception as error:
             failed.append(f"cannot undo step {step.name}: {type(error).__name__}: {error}")
+        with suppress(Exception):
+            observe(step.name, "undone", time.monotonic())
     return failed
 
 

@@ -10,9 +10,8 @@ import os
 import sys
 from typing import Any
 
-from attrs import frozen
-
 from ..linux.files import read_small
+from ..linux.values import frozen
 from .request import Refused, Request
 
 #: Of /proc/PID/status: what must be the same, with what it is called here.

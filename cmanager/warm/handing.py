@@ -1,7 +1,7 @@
 """A worker's side of a caller at a terminal: what is typed is read by the client alone, so job control is the kernel's.
 
 Packets to the client: `a` the numbers that say how, the detach keys, and the attach socket: it moves the streams; `r`
-and a size: it reads. From it: `s` a signal for the program, `u` what the program used; then `x` its exit code, `l`
+and a size: it reads. From it: `s` a signal for the program, `u` news of the supervisor; then `x` its exit code, `l`
 nobody knows it, `d` the detach keys were typed, `e` an error's text. To `r`: `d` data, `e` an errno.
 """
 
@@ -25,10 +25,10 @@ class Hands:
         self._connection = connection
 
     def __call__(
-        self, end: socket.socket, how: How, send: Callable[[int], None], used: Callable[[bytes], None]
+        self, end: socket.socket, how: How, send: Callable[[int], None], told: Callable[[bytes], None]
     ) -> int | None:
         if how.stdin < 0 or not os.isatty(how.stdin):
-            return moving.move(end, how, send, used)
+            return moving.move(end, how, send, told)
         numbers = (how.tty, how.late, how.forward, how.stdin, how.stdout, how.stderr)
         words = b" ".join(b"%d" % number for number in numbers)
         socket.send_fds(self._connection, [b"a" + words + b" " + how.detach_keys], [end.fileno()])
@@ -38,7 +38,7 @@ class Hands:
             if kind == b"s":
                 send(int(rest))
             elif kind == b"u":
-                used(rest)
+                told(rest)
             elif kind == b"x":
                 return int(rest)
             elif kind == b"d":

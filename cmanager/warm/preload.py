@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from ..model import codec
 from ..model.container import Container, Status
 from ..plugins import load_config
+from ..plugins.finder import Finder
 from ..plugins.loader import Loader
 from ..supervisor.keeper import Claim
 from ..supervisor.launch import ExecLaunch, Launch
@@ -36,11 +37,12 @@ def preload(commands: Iterable[str]) -> None:
                 importlib.import_module(name)
     codec.prepare(Container, Status, Launch, ExecLaunch, Claim, Slot)
     config = load_config()
-    loader = Loader(config, "", "")
+    finder = Finder(config)
+    loader = Loader(finder, "", "")
     for seam, provider in config.defaults.items():
-        if loader.builtin(seam, provider):
+        if finder.builtin(seam, provider):
             loader.check(seam, provider)
-            for name in _modules(loader.module(seam, provider)[0]):
+            for name in _modules(finder.module(seam, provider)[0]):
                 importlib.import_module(name)
 
 

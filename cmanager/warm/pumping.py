@@ -27,12 +27,12 @@ def pump(connection: _socket.socket, attached: int, how: bytes) -> None:
     def send(number: int) -> None:
         connection.send(b"s%d" % number)
 
-    def used(payload: bytes) -> None:
+    def told(payload: bytes) -> None:
         connection.send(b"u" + payload)
 
     with socket.socket(fileno=attached) as end:
         try:
-            code = move(end, asked, send, used)
+            code = move(end, asked, send, told)
             word = b"l" if code is None else b"x%d" % code
         except Detached:
             word = b"d"

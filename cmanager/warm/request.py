@@ -8,8 +8,7 @@ import errno
 import os
 import socket
 
-from attrs import frozen
-
+from ..linux.values import frozen
 from .client import VERSION
 
 _MOST = 16 << 20  # more than execve(2) takes
@@ -31,7 +30,8 @@ class Request:
 
     pid: of the client; name, arguments: as in its argv; environment: of bytes; encoding: what the caller's interpreter
     takes the file system's and its streams' encoding for, and what it does with what does not fit into them;
-    numbers: the caller's descriptors, in order; fds: the same here; lifeline: a pipe that ends with the client.
+    numbers: the caller's descriptors, in order; fds: the same here; lifeline: a pipe that ends with the client;
+    began, asked: when its command began and when it asked for a worker, in nanoseconds of the monotonic clock.
     """
 
     pid: int
@@ -42,6 +42,8 @@ class Request:
     numbers: tuple[int, ...]
     fds: tuple[int, ...]
     lifeline: int
+    began: int = 0
+    asked: int = 0
 
 
 def peer(connection: _socket.socket) -> tuple[int, int]:
@@ -72,9 +74,11 @@ def receive(connection: socket.socket) -> Request:
         if not chunk:
             raise EOFError
         data += chunk
-    version, numbers, encoding, name, count, *words = data.split(b"\0")
+    version, _, rest = data.partition(b"\0")
     if version.decode() != VERSION:
         raise Refused("it is of another version", leave=True)
+    since, numbers, encoding, name, count, *words = rest.split(b"\0")
+    began, asked = map(int, since.split())
     end = int(count)
     return Request(
         pid=peer(connection)[0],
@@ -85,6 +89,8 @@ def receive(connection: socket.socket) -> Request:
         numbers=tuple(map(int, numbers.split())),
         fds=tuple(fds),
         lifeline=lifeline,
+        began=began,
+        asked=asked,
     )
 
 

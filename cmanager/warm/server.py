@@ -15,10 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
 from ..errors import HostError
 from ..linux import cgroups, files
+from ..linux.values import frozen
 from ..supervisor.keeper import StandIn
 from ..supervisor.pool import Pool
 from .request import Refused, peer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from ..linux.values import frozen
 from . import client
 from .request import peer
 
@@ -21,7 +20,7 @@ def look(run_root: str) -> Status:
     pid = 0
     try:
         client.wanted([])
-        end = client.ask(run_root, "", [])
+        end = client.ask(run_root, "", [], 0)
         pid, _ = peer(end)
         client.granted(end)
         end.close()

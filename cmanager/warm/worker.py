@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
 import fcntl
 import os
@@ -10,15 +9,13 @@ import select
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
 from ..errors import HostError
-from ..linux import memory, syscalls
+from ..linux import interpreter, memory, syscalls
+from ..linux.values import frozen
 from ..supervisor import berths
 from ..supervisor.keeper import Claim
 from ..supervisor.slots import Berth, Kind, Manager
@@ -33,7 +30,8 @@ from .title import Title
 #: What is shown of a worker that has nothing to do yet.
 WAITING = "cmanager: waits for a command"
 KEEPING = "cmanager: keeps a network and a cgroup for a container"
-#: The ordinary `main()`; it gets what moves the streams of attached programs, and where slots are kept ready.
+#: The ordinary `main()`; it gets what moves the streams of attached programs, what came before it, and where slots are
+#: kept ready.
 Main = Callable[..., None]
 
 
@@ -164,24 +162,10 @@ def _die_with(lifeline: int) -> None:
 
 
 def _run(main: Main, title: Title, request: Request, connection: socket.socket, berths: WarmBerths) -> int:
-    """Everything that an interpreter does of a program, to its exit code."""
+    """The command, to its exit code."""
     sys.argv[:] = [request.name, *request.arguments]
     title.set(["cmanager", *request.arguments])
     if os.isatty(0):
         sys.stdin = Typed(connection).text(*request.encoding.split())
-    try:
-        main(Hands(connection), berths)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        return 120  # as Python does
-    return code
+    since = (("client", request.began), ("worker", request.asked))
+    return interpreter.code_of(lambda: main(Hands(connection), since, berths))

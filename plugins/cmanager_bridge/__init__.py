@@ -13,10 +13,11 @@ import ipaddress
 import re
 from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
 
 from cmanager import hookimpl
 from cmanager.errors import InvalidError
+from cmanager.linux.values import frozen
 from cmanager.model import Context, Provider
 
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,14}")

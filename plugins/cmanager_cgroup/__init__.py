@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import matches_re
 
 from cmanager import hookimpl
+from cmanager.linux.values import frozen
 from cmanager.model import Context, Provider
 
 

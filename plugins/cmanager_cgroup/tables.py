@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from cmanager.linux.cgroupfs import files
+from cmanager.linux.values import frozen
 from cmanager.model import DeviceLimit, HugetlbLimit, Limits
 from cmanager.model.limits import CPU_PERIOD
 

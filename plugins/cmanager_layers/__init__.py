@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from attrs import frozen
-
 from cmanager import hookimpl
+from cmanager.linux.values import frozen
 from cmanager.model import Context, Provider
 
 

@@ -9,9 +9,10 @@ import re
 from typing import Any
 
 import tomli
-from attrs import field, frozen
+from attrs import field
 
 from cmanager.errors import HostError, InvalidError, NotFoundError
+from cmanager.linux.values import frozen
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _LAYER_KEYS = ("busybox", "debian", "cmanager", "directories", "files")

@@ -8,10 +8,10 @@ import re
 from contextlib import suppress
 
 import attrs
-from attrs import frozen
 
 from cmanager.linux import files
 from cmanager.linux.process import Process
+from cmanager.linux.values import frozen
 
 #: Where lxc puts its locks, whatever it is told (lxclock.c).
 _LOCKS = "/run/lxc/lock"

@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from attrs import frozen
-
 from cmanager.errors import HostError, InvalidError, UnsupportedError
 from cmanager.linux import pins, syscalls
 from cmanager.linux.executable import Identity
 from cmanager.linux.mounts import PROPAGATION, Mount, parse_options
 from cmanager.linux.nodes import Node
+from cmanager.linux.values import frozen
 from cmanager.model import Features
 from cmanager.model import bundle as bundles
 

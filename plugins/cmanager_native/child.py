@@ -12,12 +12,11 @@ import socket
 import stat
 from typing import NoReturn
 
-from attrs import frozen
-
 from cmanager.linux import covers, inroot, mounts, nodes, programs, syscalls, sysctl, terminals
 from cmanager.linux.cgroups import Hierarchy, go_through, mount_all
 from cmanager.linux.mounts import Mount
 from cmanager.linux.nodes import Node
+from cmanager.linux.values import frozen
 from cmanager.model import Stdio
 
 from . import hooks, init, program, terminal

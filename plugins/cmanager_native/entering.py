@@ -9,11 +9,10 @@ import socket
 from contextlib import suppress
 from typing import NoReturn
 
-from attrs import frozen
-
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
 from cmanager.linux import cgroups, inroot, programs, syscalls, terminals
 from cmanager.linux.process import Process
+from cmanager.linux.values import frozen
 from cmanager.model import Stdio
 
 from . import program, terminal

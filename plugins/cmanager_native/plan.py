@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
-
 from cmanager.linux import capabilities, syscalls
 from cmanager.linux.mounts import PROPAGATION, Mount
 from cmanager.linux.nodes import Node
+from cmanager.linux.values import frozen
 from cmanager.model import Features
 from cmanager.model import bundle as bundles
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from cmanager import hookimpl
+from cmanager.linux.values import frozen
 from cmanager.model import Context, Provider
 
 

@@ -10,12 +10,11 @@ import os
 import re
 from typing import Any
 
-from attrs import frozen
-
 from cmanager.errors import UnsupportedError
 from cmanager.linux import cgroups, executable, programs
 from cmanager.linux.mounts import Mount
 from cmanager.linux.nodes import STANDARD, Node
+from cmanager.linux.values import frozen
 from cmanager.model import bundle as bundles
 
 #: File systems that systemd-nspawn mounts itself, inside the namespaces they belong to, with the places it puts them.

@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
-
 from cmanager import hookimpl
+from cmanager.linux.values import frozen
 from cmanager.model import Context, Provider
 
 

@@ -6,10 +6,9 @@ import json
 import os
 from contextlib import suppress
 
-from attrs import frozen
-
 from cmanager.errors import CmanagerError, HostError, UnsupportedError
 from cmanager.linux import programs
+from cmanager.linux.values import frozen
 
 _GONE = ("does not exist", "no such container", "not exist", "already finished", "not running", "no such process")
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
-
 from cmanager.errors import InvalidError
+from cmanager.linux.values import frozen
 
 #: Where the manager itself binds files of the host.
 _OURS = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/shm", "/sys")

@@ -8,9 +8,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
-
 from cmanager.errors import InvalidError
+from cmanager.linux.values import frozen
 from cmanager.model.bundle.sense import HOOK_KINDS
 
 from .conditions import When

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 from attrs.validators import gt
 
 from cmanager import hookimpl
+from cmanager.linux.values import frozen
 from cmanager.model import Context, Provider
 
 

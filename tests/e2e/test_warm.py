@@ -340,17 +340,23 @@ def test_nobody_else_can_reach_it(cli: Cli) -> None:
 
 def test_it_holds_nothing_of_its_callers(cli: Cli) -> None:
     server = servers.pid(cli)
-    wait_until(lambda: len(children(server)) == 1, "a worker is ready")
+    wait_until(lambda: ready(server), "a worker is ready")
     before = kinds(server)
     assert len(cli.ok("run", "-d", "--network", "none", "busybox", "sleep", "1000")) == 64  # returns: nobody has stdout
     supervisor = cli.supervisor(cli.names()[0])
-    wait_until(lambda: len(children(server)) == 1, "another one is ready")
+    wait_until(lambda: ready(server), "another one is ready")
     assert kinds(server) == before
     assert os.getsid(server) == server
     assert os.readlink(f"/proc/{server}/cwd") == "/"
     assert len(os.listdir(f"/proc/{server}/task")) == 1
     assert not {target for target in files(supervisor).values() if "/warm/" in target}
     assert os.getsid(supervisor) == supervisor
+
+
+def ready(server: int) -> bool:
+    """Whether its only child waits for a command, and it has done with all it does at a fork and at an end."""
+    words = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children(server)]
+    return [word.startswith(b"cmanager: waits") for word in words] == [True] and kinds(server).count("anon_inode") == 1
 
 
 def kinds(pid: int) -> list[str]:

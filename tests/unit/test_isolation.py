@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,19 @@ def what_it_owns(plugins: Plugins) -> frozenset[str]:
 
 
 # -- fault by policy -----------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_late_before_it_has_begun_is_ended(make: Make) -> None:
+    """Beside another thread it is an interpreter of its own, which takes its time."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with pytest.raises(PluginError, match=r"gave no answer while it was loaded within 0\.001 s and was ended"):
+            what_it_owns(make('isolation = "process"\ndeadlines = 0.001'))
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("fault", CALLS)
@@ -379,7 +393,11 @@ def test_a_policy_that_makes_no_sense_names_file_and_line(make: Make, policy: st
 
 
 @pytest.mark.parametrize("target", ["faulty [api2]", "faulty", "no_such_module [api1]"])
-def test_a_line_that_does_not_fit_is_one_failed_row_and_stops_nothing(tmp_path: Path, target: str) -> None:
+def test_a_line_that_does_not_fit_is_one_failed_row_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    (tmp_path / "faulty.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
     config = tmp_path / "plugins.toml"
     config.write_text(f'[plugins]\nnetwork.mine = "{target}"\n')
     plugins = Plugins(load_config(str(config)), str(tmp_path / "root"), str(tmp_path / "run"))

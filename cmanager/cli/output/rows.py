@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InvalidError, NotFoundError
-from ...model import Container, ImageEntry
 from . import filters, mounts, ports
 from .human import ago, duration, local_time, parse_time, size
 
 if TYPE_CHECKING:
     from ...engine.usage import Size
+    from ...model import Container, ImageEntry
 
 #: Title of each kind of namespace, as Podman has them, and its name in /proc.
 NAMESPACES = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, field, fields
 
+from ...linux.values import frozen
 from ...model import Container, Usage
 from ...model.codec import to_data
 from .human import binary_size, size

@@ -7,9 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from attrs import frozen
-
 from .. import files as plain
+from ..values import frozen
 
 
 @frozen

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from attrs import frozen
-
 from ...errors import InvalidError
+from ..values import frozen
 from .bounds import Bounds
 from .staging import Claim
 from .store import Store, check_id

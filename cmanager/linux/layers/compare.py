@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from attrs import frozen
-
 from ...errors import HostError, UnsupportedError
 from .. import inroot
 from ..changes import Change, Kind
+from ..values import frozen
 from . import tar
 from .pack import Packer, listed, open_child, same_id, xattrs
 from .tar import Entry

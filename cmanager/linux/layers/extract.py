@@ -13,10 +13,9 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from attrs import frozen
-
 from ...errors import CmanagerError, CorruptError, HostError, InvalidError
 from .. import inroot
+from ..values import frozen
 from . import tar
 from .stream import Stream
 from .tar import Entry

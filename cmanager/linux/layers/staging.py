@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from attrs import frozen
-
 from .. import files, syscalls
+from ..values import frozen
 from .usage import disk_usage
 
 _LOCK = ".lock"

@@ -10,9 +10,10 @@ import re
 import struct
 from collections.abc import Iterator
 
-from attrs import field, frozen
+from attrs import field
 
 from ...errors import CorruptError
+from ..values import frozen
 from . import sparse
 from .numbers import decimal, natural, number
 from .stream import BLOCK, Stream

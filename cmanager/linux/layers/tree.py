@@ -7,10 +7,9 @@ import os
 import stat
 from typing import Protocol
 
-from attrs import frozen
-
 from ...errors import CorruptError
 from .. import files, inroot, syscalls
+from ..values import frozen
 from .bounds import Bounds
 
 IMPLIED_MODE = 0o755

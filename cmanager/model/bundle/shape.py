@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
-
 from ...errors import InvalidError
+from ...linux.values import frozen
 
 
 @frozen

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from attrs import field, frozen
+from attrs import field
 
 from ...errors import CorruptError, HostError
 from ...linux import files
+from ...linux.values import frozen
 
 _SCHEMA = 1
 

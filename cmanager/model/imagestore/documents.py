@@ -6,9 +6,8 @@ import json
 import os
 from typing import Any
 
-from attrs import frozen
-
 from ...errors import CorruptError, UnsupportedError
+from ...linux.values import frozen
 from ..image import DIGEST, ImageConfig
 
 #: Larger documents are refused before they are read, as registries do.
