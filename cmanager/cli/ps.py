@@ -52,7 +52,7 @@ def command(
     """List containers."""
     from .output import sorting
     from .output import typed as items
-    from .output.listing import print_document, print_rows
+    from .output.listing import print_document, print_rows, uncollected
     from .output.rows import (
         CONTAINER_COLUMNS,
         CONTAINER_HEADERS,
@@ -87,7 +87,8 @@ def command(
         if in_json:
             print_document("ps", [items.container(item) for item in listed])
             return
-        rows = [listed_row(item, time.time(), trunc=not no_trunc) for item in listed]
+        wanted = CONTAINER_HEADERS if template else ("ID",) if quiet else columns
+        rows = [listed_row(item, time.time(), trunc=not no_trunc, shown=wanted) for item in listed]
         print_rows(
             rows,
             columns,
@@ -98,7 +99,8 @@ def command(
             fit=not no_trunc,
         )
 
-    show()
+    with uncollected():
+        show()
     while watch is not None:
         time.sleep(watch)
         click.clear()  # does nothing where stdout is no terminal

@@ -83,13 +83,16 @@ class Listed(NamedTuple):
     orphaned: tuple[str, ...] = ()
 
 
-def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, str]:
+def listed_row(
+    listed: Listed, now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
+) -> dict[str, str]:
     """One line of `ps`, as `container_row` with what else was asked."""
     container = listed.container
-    row = container_row(container, now, trunc=trunc)
+    row = container_row(container, now, trunc=trunc, shown=shown)
     if listed.orphaned:
         row["Orphaned"] = ", ".join(listed.orphaned)
-        row["Status"] += f" (orphaned: {row['Orphaned']})"
+        if "Status" in row:
+            row["Status"] += f" (orphaned: {row['Orphaned']})"
     if listed.size:
         row["Size"] = f"{size(listed.size.writable)} (virtual {size(listed.size.virtual)})"
     if listed.namespaces is not None:
@@ -105,30 +108,39 @@ def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, s
     return row
 
 
-def container_row(container: Container, now: float, *, trunc: bool = True) -> dict[str, str]:
-    """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command."""
-    request = container.request
+def container_row(
+    container: Container, now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
+) -> dict[str, str]:
+    """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command; shown: the fields it shall have."""
+    return {name: _CELLS[name](container, now, trunc) for name in shown if name in _CELLS}
+
+
+def _command_text(container: Container, now: float, trunc: bool) -> str:
     command = " ".join(container.argv)
     if trunc and len(command) > _SHORT_COMMAND:
         command = command[: _SHORT_COMMAND - 1] + "…"
-    return {
-        "ID": container.id[:_SHORT_ID] if trunc else container.id,
-        "Image": request.image,
-        "Command": json.dumps(command, ensure_ascii=False),
-        "CreatedAt": local_time(container.created_at),
-        "RunningFor": ago(container.created_at, now),
-        "Status": status_text(container, now),
-        "State": state_word(container),
-        "Ports": ports.text(container),
-        "Names": container.name,
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(request.labels.items())),
-        "Mounts": ",".join(mounts.named(container, trunc=trunc)),
-        "Networks": request.network,
-        "LocalVolumes": str(len(request.volumes)),
-        "Size": "0B",
-        "Runtime": container.providers.runtime,
-        "Orphaned": "",
-    }
+    return json.dumps(command, ensure_ascii=False)
+
+
+#: What stands in each field: of a container, at a time in epoch seconds, and whether it is shortened.
+_CELLS: dict[str, Callable[[Container, float, bool], str]] = {
+    "ID": lambda c, now, trunc: c.id[:_SHORT_ID] if trunc else c.id,
+    "Image": lambda c, now, trunc: c.request.image,
+    "Command": _command_text,
+    "RunningFor": lambda c, now, trunc: ago(c.created_at, now),
+    "CreatedAt": lambda c, now, trunc: local_time(c.created_at),
+    "Status": lambda c, now, trunc: status_text(c, now),
+    "State": lambda c, now, trunc: state_word(c),
+    "Ports": lambda c, now, trunc: ports.text(c),
+    "Names": lambda c, now, trunc: c.name,
+    "Labels": lambda c, now, trunc: ",".join(f"{key}={value}" for key, value in sorted(c.request.labels.items())),
+    "Mounts": lambda c, now, trunc: ",".join(mounts.named(c, trunc=trunc)),
+    "Networks": lambda c, now, trunc: c.request.network,
+    "LocalVolumes": lambda c, now, trunc: str(len(c.request.volumes)),
+    "Size": lambda c, now, trunc: "0B",
+    "Runtime": lambda c, now, trunc: c.providers.runtime,
+    "Orphaned": lambda c, now, trunc: "",
+}
 
 
 def status_text(container: Container, now: float) -> str:
