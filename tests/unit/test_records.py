@@ -11,8 +11,20 @@ import pytest
 
 from cmanager.errors import CorruptError
 from cmanager.linux.process import Process
-from cmanager.model import DeviceRule, Limits, PodRequest, PortMapping, Providers, RunRequest, Status
+from cmanager.model import (
+    Attachment,
+    Container,
+    DeviceRule,
+    Health,
+    Limits,
+    PodRequest,
+    PortMapping,
+    Providers,
+    RunRequest,
+    Status,
+)
 from cmanager.model.codec import to_data
+from cmanager.model.glimpse import Glimpse, ShownAttachment, ShownHealth, ShownRequest, ShownStatus
 from cmanager.state import records
 
 REQUEST = RunRequest(
@@ -81,3 +93,18 @@ def test_defaults_stay_as_records_mean_them() -> None:
         now = to_data(value)
         for name, default in pinned[type(value).__name__].items():
             assert now[name] == default, f"{type(value).__name__}.{name}"
+
+
+def test_a_glimpse_has_of_each_field_what_the_record_has() -> None:
+    pairs = (
+        (Glimpse, Container, {"request", "status"}),
+        (ShownRequest, RunRequest, set()),
+        (ShownStatus, Status, {"attachment", "health"}),
+        (ShownHealth, Health, set()),
+        (ShownAttachment, Attachment, {"ports"}),  # which an Attachment has to be given
+    )
+    for shown, whole, other in pairs:
+        fields = attrs.fields_dict(whole)
+        for field in attrs.fields(shown):
+            same = (field.type, field.default) == (fields[field.name].type, fields[field.name].default)
+            assert same or field.name in other, f"{shown.__name__}.{field.name}"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ...errors import InvalidError, NotFoundError
 from . import filters, mounts, ports
@@ -15,7 +15,9 @@ from .human import ago, duration, local_time, parse_time, size
 if TYPE_CHECKING:
     from ...engine.usage import Size
     from ...model import Container, ImageEntry
+    from ...model.glimpse import Shown
 
+C = TypeVar("C", bound="Shown")
 #: Title of each kind of namespace, as Podman has them, and its name in /proc.
 NAMESPACES = {
     "CGROUPNS": "cgroup",
@@ -63,20 +65,20 @@ _STATES = ("created", "running", "paused", "exited", "restarting", "removing", "
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
-def state_word(container: Container) -> str:
+def state_word(container: Shown) -> str:
     """Docker's word for a state: what ended is "exited"."""
     if container.status.restart_at:
         return "restarting"
     return {"stopped": "exited", "lost": "exited"}.get(container.status.state, container.status.state)
 
 
-class Listed(NamedTuple):
+class Listed(NamedTuple, Generic[C]):
     """A container in a list, with what was asked of it. size: None when it was not measured; namespaces: None when
     nobody asked, else inode numbers by name in /proc, empty when it does not run; pod: whether somebody asked for that;
     orphaned: its plugins that are not installed, as "SEAM NAME".
     """
 
-    container: Container
+    container: C
     size: Size | None = None
     namespaces: dict[str, int] | None = None
     pod: bool = False
@@ -84,7 +86,7 @@ class Listed(NamedTuple):
 
 
 def listed_row(
-    listed: Listed, now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
+    listed: Listed[Any], now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
 ) -> dict[str, str]:
     """One line of `ps`, as `container_row` with what else was asked."""
     container = listed.container
@@ -109,13 +111,13 @@ def listed_row(
 
 
 def container_row(
-    container: Container, now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
+    container: Shown, now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
 ) -> dict[str, str]:
     """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command; shown: the fields it shall have."""
     return {name: _CELLS[name](container, now, trunc) for name in shown if name in _CELLS}
 
 
-def _command_text(container: Container, now: float, trunc: bool) -> str:
+def _command_text(container: Shown, now: float, trunc: bool) -> str:
     command = " ".join(container.argv)
     if trunc and len(command) > _SHORT_COMMAND:
         command = command[: _SHORT_COMMAND - 1] + "…"
@@ -123,7 +125,7 @@ def _command_text(container: Container, now: float, trunc: bool) -> str:
 
 
 #: What stands in each field: of a container, at a time in epoch seconds, and whether it is shortened.
-_CELLS: dict[str, Callable[[Container, float, bool], str]] = {
+_CELLS: dict[str, Callable[[Shown, float, bool], str]] = {
     "ID": lambda c, now, trunc: c.id[:_SHORT_ID] if trunc else c.id,
     "Image": lambda c, now, trunc: c.request.image,
     "Command": _command_text,
@@ -143,7 +145,7 @@ _CELLS: dict[str, Callable[[Container, float, bool], str]] = {
 }
 
 
-def status_text(container: Container, now: float) -> str:
+def status_text(container: Shown, now: float) -> str:
     """ "Up 3 minutes", "Exited (7) About an hour ago", "Created"."""
     status = container.status
     if status.state == "created":
@@ -279,7 +281,7 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
 
 CONTAINER_FILTER_KEYS = sorted((*_CONTAINER_FILTERS, "before", "since"))
 #: What `ps --sort` compares.
-CONTAINER_KEYS: dict[str, Callable[[Listed], Any]] = {
+CONTAINER_KEYS: dict[str, Callable[[Listed[Any]], Any]] = {
     "id": lambda listed: listed.container.id,
     "names": lambda listed: listed.container.name,
     "image": lambda listed: listed.container.request.image,
