@@ -132,8 +132,8 @@ class Cli:
         for home in (self.root / "containers" / id, self.run_root / "containers" / id):
             with suppress(FileNotFoundError, ValueError):
                 status = json.loads((home / "status.json").read_bytes())
-                supervisor = status["supervisor"] or {"pid": 0}
-                return status["state"] == "stopped" and os.path.exists(f"/proc/{supervisor['pid']}/cmdline")
+                supervisor = status.get("supervisor", {"pid": 0})
+                return status.get("state") == "stopped" and os.path.exists(f"/proc/{supervisor['pid']}/cmdline")
         return True
 
     def ok(self, *arguments: str, **extra: Any) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,8 +13,11 @@ from .main import Settings
 
 if TYPE_CHECKING:
     from ..engine import Engine
-    from ..model import Container
+    from ..engine.usage import Size
+    from ..model.glimpse import Shown
     from .output.rows import Listed
+
+C = TypeVar("C", bound="Shown")
 
 KEYS = "id, names, image, command, created, started, finished, status, runtime or size"
 
@@ -52,7 +56,7 @@ def command(
     """List containers."""
     from .output import sorting
     from .output import typed as items
-    from .output.listing import print_document, print_rows
+    from .output.listing import print_document, print_rows, uncollected
     from .output.rows import (
         CONTAINER_COLUMNS,
         CONTAINER_HEADERS,
@@ -78,16 +82,28 @@ def command(
     headers |= POD_HEADERS if pod else {}
     engine = settings.engine()
 
-    def show() -> None:
-        # Before what runs is picked: `before` and `since` may name a container that does not.
-        found = chosen(engine.list())
+    plain = not (filters or sort or template or in_json or measured)
+
+    def picked(found: list[C]) -> list[C]:
         if not everything and not asked_state and last < 0:
             found = [c for c in found if c.status.active]
-        listed = ordered([_listed(engine, c, measured, namespaces, pod) for c in found[: last if last >= 0 else None]])
+        return found[: last if last >= 0 else None]
+
+    def show() -> None:
+        if plain:
+            print_table([_listed(engine, c, None, namespaces, pod) for c in picked(engine.glimpses())])
+            return
+        # Before what runs is picked: `before` and `since` may name a container that does not.
+        found = picked(chosen(engine.list()))
+        listed = ordered([_listed(engine, c, engine.size(c) if measured else None, namespaces, pod) for c in found])
         if in_json:
             print_document("ps", [items.container(item) for item in listed])
             return
-        rows = [listed_row(item, time.time(), trunc=not no_trunc) for item in listed]
+        print_table(listed)
+
+    def print_table(listed: Sequence[Listed[Any]]) -> None:
+        wanted = CONTAINER_HEADERS if template else ("ID",) if quiet else columns
+        rows = [listed_row(item, time.time(), trunc=not no_trunc, shown=wanted) for item in listed]
         print_rows(
             rows,
             columns,
@@ -98,20 +114,21 @@ def command(
             fit=not no_trunc,
         )
 
-    show()
+    with uncollected():
+        show()
     while watch is not None:
         time.sleep(watch)
         click.clear()  # does nothing where stdout is no terminal
         show()
 
 
-def _listed(engine: Engine, container: Container, measured: bool, namespaces: bool, pod: bool) -> Listed:
+def _listed(engine: Engine, container: C, size: Size | None, namespaces: bool, pod: bool) -> Listed[C]:
     from .output.rows import Listed
 
     init = container.status.init
     return Listed(
         container,
-        engine.size(container) if measured else None,
+        size,
         (init.namespaces() if init else {}) if namespaces else None,
         pod,
         engine.orphaned(container),

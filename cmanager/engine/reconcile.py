@@ -15,6 +15,7 @@ from ..errors import CmanagerError, ConflictError, NotFoundError
 from ..linux import files
 from ..linux.process import boot_id
 from ..model.container import Container, State, Status
+from ..model.glimpse import ShownStatus
 from ..model.usage import Usage
 from ..plugins import Plugins
 from ..state import Store
@@ -26,7 +27,7 @@ LOST_CODE = 137
 REBOOTED_CODE = 255
 
 
-def judge(status: Status, *, supervisor_alive: bool, same_boot: bool) -> Verdict:
+def judge(status: Status | ShownStatus, *, supervisor_alive: bool, same_boot: bool) -> Verdict:
     """What a record means.
 
     fine: believe it; interrupted: whoever was starting it died; lost: its supervisor died under it; rebooted: the host
@@ -45,12 +46,16 @@ class Reconciler:
     def __init__(self, store: Store, plugins: Plugins, announcer: Announcer) -> None:
         self._store, self._plugins, self._announcer = store, plugins, announcer
 
+    def is_fine(self, status: Status | ShownStatus) -> bool:
+        """Whether a record is to be believed. Costs one look at /proc."""
+        return self._verdict(status) == "fine"
+
     def settled(self, container: Container) -> Container | None:
         """The container as it really is; None when that means it is gone (`--rm`).
 
         Costs one look at /proc for a container that is well.
         """
-        if self._verdict(container.status) == "fine":
+        if self.is_fine(container.status):
             return container
         try:
             with self._store.locked(container.id, wait=False):
@@ -139,6 +144,6 @@ class Reconciler:
         except OSError:
             return "supervisor lost"
 
-    def _verdict(self, status: Status) -> Verdict:
+    def _verdict(self, status: Status | ShownStatus) -> Verdict:
         alive = status.supervisor is not None and status.supervisor.alive()
         return judge(status, supervisor_alive=alive, same_boot=status.boot in ("", boot_id()))

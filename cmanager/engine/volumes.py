@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field
@@ -25,7 +25,9 @@ from ..state import Store
 from ..supervisor import volumes as attached
 from ..supervisor.announce import Announcer
 from . import checks
-from .usage import VolumeUse
+
+if TYPE_CHECKING:
+    from .usage import VolumeUse
 
 
 @frozen
@@ -135,6 +137,8 @@ class NamedVolumes:
 
     def usage(self) -> tuple[VolumeUse, ...]:
         """What each volume takes, and how many containers use it; walks all their files."""
+        from .usage import VolumeUse
+
         users = Counter(name for container in self._store.all() for name in {u.name for u in container.request.volumes})
         found = []
         for volume in self.entries().volumes:

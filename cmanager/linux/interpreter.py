@@ -26,8 +26,9 @@ def code_of(program: Callable[[], object]) -> int:
         threading._shutdown()
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream:  # None where the descriptor was closed
+                stream.flush()
     except OSError:
         return 120  # as Python does
     return code

@@ -40,6 +40,5 @@ def new_id() -> str:
 
 def new_name() -> str:
     """adjective_surname; may be taken."""
-    import random  # not everybody makes a name
-
-    return f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"
+    number = int.from_bytes(os.urandom(8))
+    return f"{_ADJECTIVES[number % len(_ADJECTIVES)]}_{_SURNAMES[number // len(_ADJECTIVES) % len(_SURNAMES)]}"

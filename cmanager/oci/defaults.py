@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import InvalidError
 from ..linux.mounts import Mount
 from ..model.limits import DeviceRule
@@ -38,11 +40,14 @@ _IPC_SYSCTLS = {
 _UTS_SYSCTLS = {"kernel.domainname"}
 
 
+_CPUS = "/sys/devices/system/cpu"
+
+
 def masked_paths() -> tuple[str, ...]:
     """Paths that are covered, those of this host's processors among them."""
-    import glob
-
-    return (*_MASKED_PATHS, *sorted(glob.glob("/sys/devices/system/cpu/cpu*/thermal_throttle")))
+    names = sorted(os.listdir(_CPUS)) if os.path.isdir(_CPUS) else ()
+    found = (f"{_CPUS}/{name}/thermal_throttle" for name in names if name.startswith("cpu"))
+    return (*_MASKED_PATHS, *filter(os.path.exists, found))
 
 
 def default_mounts(shm_size: int) -> tuple[Mount, ...]:

@@ -41,10 +41,14 @@ def protocols(seam: str) -> dict[str, type]:
 @cache
 def methods(seam: str) -> dict[str, Method]:
     """Every method of a seam by its name, optional ones too; of "hooks" the hooks that are no discovery."""
+    return {name: _method(function) for name, function in _functions(seam).items()}
+
+
+def _functions(seam: str) -> dict[str, Any]:
     if seam == "hooks":
-        return {name: _method(getattr(hookspecs, name)) for name in ("cmanager_amend", "cmanager_event")}
+        return {name: getattr(hookspecs, name) for name in ("cmanager_amend", "cmanager_event")}
     return {
-        name: _method(function)
+        name: function
         for protocol in protocols(seam).values()
         for name, function in vars(protocol).items()
         if isinstance(function, FunctionType) and not name.startswith("_")
@@ -80,7 +84,8 @@ class _Face:
 @cache
 def _class(seam: str, names: tuple[str, ...]) -> type[_Face]:
     kinds = [hookspecs] if seam == "hooks" else [protocols(seam)[name] for name in names]
-    body = {name: _forward(name) for kind in kinds for name in vars(kind) if name in methods(seam)}
+    known = _functions(seam)
+    body = {name: _forward(name) for kind in kinds for name in vars(kind) if name in known}
     return type(f"{seam.capitalize()}Face", (_Face,), body)
 
 

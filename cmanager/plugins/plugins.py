@@ -240,11 +240,7 @@ class Plugins:
 
     def _forgiving(self, seam: str, name: str, policy: Policy, call: Call) -> Call:
         """The same call, whose faults are remembered, and passed over where the policy says so."""
-        from .calls import methods
-
-        skipped = {method for method in methods(seam) if policy.skips(seam, method)}
-        if self.config.mode == "strict":
-            skipped = set()
+        skipped = set() if self.config.mode == "strict" else policy.skipped(seam)
 
         def forgiving(method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
             if method in skipped and (resting := self._faults.resting(seam, name)):

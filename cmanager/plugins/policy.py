@@ -79,10 +79,12 @@ class Policy:
         default = DEADLINES.get(method if method == LOAD else f"{seam}.{method}", DEADLINE)
         return self.deadlines.get(method, self.deadlines.get("", default))
 
-    def skips(self, seam: str, method: str) -> bool:
-        """Whether a fault of this method is a warning, and its answer the neutral one."""
-        if f"{seam}.{method}" not in NEUTRAL:
-            return False
+    def skipped(self, seam: str) -> set[str]:
+        """Methods whose faults are warnings, and their answers the neutral ones."""
+        can = (method for kind, _, method in (key.partition(".") for key in NEUTRAL) if kind == seam)
+        return {method for method in can if self._skips(method)}
+
+    def _skips(self, method: str) -> bool:
         default = "skip" if method == "cmanager_event" else "fail"
         return self.on_error.get(method, self.on_error.get("", default)) == "skip"
 

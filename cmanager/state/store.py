@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import TypeVar
 
 import attrs
 
@@ -12,10 +13,12 @@ from ..errors import CmanagerError, ConflictError, CorruptError, HostError, NotF
 from ..linux import files
 from ..linux.values import frozen
 from ..model.container import Container, Status
+from ..model.glimpse import Glimpse, ShownStatus
 from ..model.names import ID, check_name
 from . import records
 
 _REMEDY = "cmanager rm -f"
+S = TypeVar("S", Status, ShownStatus)
 
 
 @frozen
@@ -139,11 +142,7 @@ class Store:
 
     def _read(self, home: str) -> Container:
         container = records.read(f"{home}/config.json", Container, _REMEDY)
-        try:
-            status = records.read(f"{home}/status.json", Status, _REMEDY)
-        except NotFoundError:
-            status = Status()
-        return attrs.evolve(container, status=status)
+        return attrs.evolve(container, status=_status(home, Status))
 
     def all(self) -> list[Container]:
         """Every readable record, newest first. Costs two small reads a container and takes no lock."""
@@ -152,6 +151,15 @@ class Store:
             with suppress(NotFoundError, CorruptError):
                 found.append(self._read(home))
         return sorted(found, key=lambda container: -container.created_at)
+
+    def glimpses(self) -> list[Glimpse]:
+        """The same, with no more than lists show."""
+        found = []
+        for home in self._homes().values():
+            with suppress(NotFoundError, CorruptError):
+                glimpse = records.read(f"{home}/config.json", Glimpse, _REMEDY)
+                found.append(attrs.evolve(glimpse, status=_status(home, ShownStatus)))
+        return sorted(found, key=lambda glimpse: -glimpse.created_at)
 
     def corrupt(self) -> dict[str, str]:
         """Ids whose record does not parse, each with the reason."""
@@ -293,3 +301,10 @@ class Store:
             return os.path.exists(self.paths.run_dir(owner)) or os.path.exists(self.home(owner))
         except CorruptError:
             return True
+
+
+def _status(home: str, kind: type[S]) -> S:
+    try:
+        return records.read(f"{home}/status.json", kind, _REMEDY)
+    except NotFoundError:
+        return kind()

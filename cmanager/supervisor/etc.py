@@ -7,7 +7,6 @@ that network, some microseconds each.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from contextlib import suppress
 
@@ -135,6 +134,8 @@ def _extra(entry: str, gateway: str) -> str:
 
 
 def _address(text: str, flag: str) -> str:
+    import ipaddress  # few need it
+
     try:
         return str(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
@@ -150,6 +151,8 @@ def _is_loopback_server(line: str) -> bool:
     words = line.split()
     if len(words) < 2 or words[0] != "nameserver":
         return False
+    import ipaddress
+
     try:
         return ipaddress.ip_address(words[1].partition("%")[0]).is_loopback
     except ValueError:

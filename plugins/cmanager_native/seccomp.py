@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import struct
-import tempfile
 from typing import Any
 
 from cmanager.errors import InvalidError, UnsupportedError
@@ -95,7 +94,7 @@ def _compile(policy: dict[str, Any]) -> bytes:
                     late.append(number)
             elif action != default:
                 _add(pyseccomp, made, action, name, arguments)
-    with tempfile.TemporaryFile() as file:
+    with os.fdopen(os.memfd_create("seccomp"), "w+b") as file:
         made.export_bpf(file)
         file.seek(0)
         program = file.read()

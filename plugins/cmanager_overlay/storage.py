@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cmanager.errors import HostError, NotFoundError, UnsupportedError
 from cmanager.linux.changes import Change
-from cmanager.linux.layers import Bounds, Claim, Overlay, Store, unpack
+from cmanager.linux.layers import Bounds, Claim, Store
 from cmanager.linux.layers.store import check_id
 from cmanager.linux.mounts import Mount, overlay_layers
 from cmanager.linux.volumes.store import VolumeStore
@@ -127,6 +127,8 @@ class OverlayStorage:
     def _layer(self, layer: Layer, claim: Claim) -> None:
         tree = f"{claim.path}/fs"
         os.mkdir(tree)
+        from cmanager.linux.layers import Overlay, unpack  # few starts need them
+
         style = Overlay()
         unpack(layer.path, layer.media_type, layer.diff_id, tree, style, self._bounds)
         missing = [os.fsdecode(path) for path in sorted(style.missing)]

@@ -125,7 +125,7 @@ def reboot(cli: Cli) -> None:
     for path in (cli.root / "containers").iterdir():
         status = json.loads((path / "status.json").read_text())
         for role in ("supervisor", "init"):
-            if status[role]:
+            if role in status:
                 os.kill(status[role]["pid"], 9)
                 wait_until(lambda pid=status[role]["pid"]: not alive(pid), "it is gone")  # type: ignore[misc]
                 status[role]["boot"] = "another"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model import Container
+from ...model.glimpse import Shown
 
 _PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 _SHORT = 15
@@ -26,7 +27,7 @@ def described(found: Container, mountpoints: Mapping[str, str]) -> list[dict[str
     return shown
 
 
-def named(found: Container, *, trunc: bool) -> list[str]:
+def named(found: Shown, *, trunc: bool) -> list[str]:
     """The column `Mounts` of `ps`: names of volumes, sources of binds; trunc: shorten names as Docker does."""
     names = [use.name for use in found.request.volumes]
     if trunc:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import InvalidError
 from ...model import Container, PortMapping
+from ...model.glimpse import Shown
 from ...model.network import PROTOCOLS, parse_ports
 from . import filters
 
@@ -22,7 +23,7 @@ def bindings(container: Container) -> dict[str, list[str]]:
     return found
 
 
-def text(container: Container) -> str:
+def text(container: Shown) -> str:
     """The PORTS column: "0.0.0.0:8080->80/tcp, 443/tcp". Neighbours that keep their number are one range, as in
     Docker; empty when it does not run."""
     return _text(_all(container))
@@ -93,12 +94,12 @@ def expose_filter(value: str) -> filters.Test[Container]:
     return lambda c: not wanted.isdisjoint(c.request.expose)
 
 
-def _published(container: Container) -> tuple[PortMapping, ...]:
+def _published(container: Shown) -> tuple[PortMapping, ...]:
     running = container.status.state in ("running", "paused")
     return container.status.attachment.ports if running and container.status.attachment else ()
 
 
-def _all(container: Container) -> list[_Port]:
+def _all(container: Shown) -> list[_Port]:
     if container.status.state not in ("running", "paused"):
         return []
     published = _published(container)

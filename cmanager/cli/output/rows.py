@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ...errors import InvalidError, NotFoundError
 from . import filters, mounts, ports
@@ -15,7 +15,9 @@ from .human import ago, duration, local_time, parse_time, size
 if TYPE_CHECKING:
     from ...engine.usage import Size
     from ...model import Container, ImageEntry
+    from ...model.glimpse import Shown
 
+C = TypeVar("C", bound="Shown")
 #: Title of each kind of namespace, as Podman has them, and its name in /proc.
 NAMESPACES = {
     "CGROUPNS": "cgroup",
@@ -63,33 +65,36 @@ _STATES = ("created", "running", "paused", "exited", "restarting", "removing", "
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
-def state_word(container: Container) -> str:
+def state_word(container: Shown) -> str:
     """Docker's word for a state: what ended is "exited"."""
     if container.status.restart_at:
         return "restarting"
     return {"stopped": "exited", "lost": "exited"}.get(container.status.state, container.status.state)
 
 
-class Listed(NamedTuple):
+class Listed(NamedTuple, Generic[C]):
     """A container in a list, with what was asked of it. size: None when it was not measured; namespaces: None when
     nobody asked, else inode numbers by name in /proc, empty when it does not run; pod: whether somebody asked for that;
     orphaned: its plugins that are not installed, as "SEAM NAME".
     """
 
-    container: Container
+    container: C
     size: Size | None = None
     namespaces: dict[str, int] | None = None
     pod: bool = False
     orphaned: tuple[str, ...] = ()
 
 
-def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, str]:
+def listed_row(
+    listed: Listed[Any], now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
+) -> dict[str, str]:
     """One line of `ps`, as `container_row` with what else was asked."""
     container = listed.container
-    row = container_row(container, now, trunc=trunc)
+    row = container_row(container, now, trunc=trunc, shown=shown)
     if listed.orphaned:
         row["Orphaned"] = ", ".join(listed.orphaned)
-        row["Status"] += f" (orphaned: {row['Orphaned']})"
+        if "Status" in row:
+            row["Status"] += f" (orphaned: {row['Orphaned']})"
     if listed.size:
         row["Size"] = f"{size(listed.size.writable)} (virtual {size(listed.size.virtual)})"
     if listed.namespaces is not None:
@@ -105,33 +110,42 @@ def listed_row(listed: Listed, now: float, *, trunc: bool = True) -> dict[str, s
     return row
 
 
-def container_row(container: Container, now: float, *, trunc: bool = True) -> dict[str, str]:
-    """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command."""
-    request = container.request
+def container_row(
+    container: Shown, now: float, *, trunc: bool = True, shown: Iterable[str] = CONTAINER_HEADERS
+) -> dict[str, str]:
+    """One line of `ps`. now: epoch seconds; trunc: shorten the id and the command; shown: the fields it shall have."""
+    return {name: _CELLS[name](container, now, trunc) for name in shown if name in _CELLS}
+
+
+def _command_text(container: Shown, now: float, trunc: bool) -> str:
     command = " ".join(container.argv)
     if trunc and len(command) > _SHORT_COMMAND:
         command = command[: _SHORT_COMMAND - 1] + "…"
-    return {
-        "ID": container.id[:_SHORT_ID] if trunc else container.id,
-        "Image": request.image,
-        "Command": json.dumps(command, ensure_ascii=False),
-        "CreatedAt": local_time(container.created_at),
-        "RunningFor": ago(container.created_at, now),
-        "Status": status_text(container, now),
-        "State": state_word(container),
-        "Ports": ports.text(container),
-        "Names": container.name,
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(request.labels.items())),
-        "Mounts": ",".join(mounts.named(container, trunc=trunc)),
-        "Networks": request.network,
-        "LocalVolumes": str(len(request.volumes)),
-        "Size": "0B",
-        "Runtime": container.providers.runtime,
-        "Orphaned": "",
-    }
+    return json.dumps(command, ensure_ascii=False)
 
 
-def status_text(container: Container, now: float) -> str:
+#: What stands in each field: of a container, at a time in epoch seconds, and whether it is shortened.
+_CELLS: dict[str, Callable[[Shown, float, bool], str]] = {
+    "ID": lambda c, now, trunc: c.id[:_SHORT_ID] if trunc else c.id,
+    "Image": lambda c, now, trunc: c.request.image,
+    "Command": _command_text,
+    "RunningFor": lambda c, now, trunc: ago(c.created_at, now),
+    "CreatedAt": lambda c, now, trunc: local_time(c.created_at),
+    "Status": lambda c, now, trunc: status_text(c, now),
+    "State": lambda c, now, trunc: state_word(c),
+    "Ports": lambda c, now, trunc: ports.text(c),
+    "Names": lambda c, now, trunc: c.name,
+    "Labels": lambda c, now, trunc: ",".join(f"{key}={value}" for key, value in sorted(c.request.labels.items())),
+    "Mounts": lambda c, now, trunc: ",".join(mounts.named(c, trunc=trunc)),
+    "Networks": lambda c, now, trunc: c.request.network,
+    "LocalVolumes": lambda c, now, trunc: str(len(c.request.volumes)),
+    "Size": lambda c, now, trunc: "0B",
+    "Runtime": lambda c, now, trunc: c.providers.runtime,
+    "Orphaned": lambda c, now, trunc: "",
+}
+
+
+def status_text(container: Shown, now: float) -> str:
     """ "Up 3 minutes", "Exited (7) About an hour ago", "Created"."""
     status = container.status
     if status.state == "created":
@@ -267,7 +281,7 @@ _CONTAINER_FILTERS: dict[str, filters.Maker[Container]] = {
 
 CONTAINER_FILTER_KEYS = sorted((*_CONTAINER_FILTERS, "before", "since"))
 #: What `ps --sort` compares.
-CONTAINER_KEYS: dict[str, Callable[[Listed], Any]] = {
+CONTAINER_KEYS: dict[str, Callable[[Listed[Any]], Any]] = {
     "id": lambda listed: listed.container.id,
     "names": lambda listed: listed.container.name,
     "image": lambda listed: listed.container.request.image,

@@ -10,10 +10,11 @@ from .human import rfc3339
 from .rows import created_at, split_reference, state_word
 
 if TYPE_CHECKING:
+    from ...model import Container
     from .rows import Listed
 
 
-def container(listed: Listed) -> dict[str, Any]:
+def container(listed: Listed[Container]) -> dict[str, Any]:
     """An item of `cmanager.ps/1`."""
     found, status = listed.container, listed.container.status
     item = {

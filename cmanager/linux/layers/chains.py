@@ -18,7 +18,7 @@ from ..values import frozen
 from .bounds import Bounds
 from .staging import Claim
 from .store import Store, check_id
-from .unpack import unpack
+from .unpacking import unpack
 from .whiteouts import Apply
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

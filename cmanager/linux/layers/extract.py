@@ -19,7 +19,7 @@ from ..values import frozen
 from . import tar
 from .stream import Stream
 from .tar import Entry
-from .unpack import components, set_xattrs, write_content
+from .unpacking import components, set_xattrs, write_content
 
 _SPECIAL = {tar.CHARACTER: stat.S_IFCHR, tar.BLOCK_DEVICE: stat.S_IFBLK, tar.FIFO: stat.S_IFIFO}
 _KNOWN = {tar.FILE, tar.DIRECTORY, tar.SYMLINK, tar.HARDLINK, *_SPECIAL}

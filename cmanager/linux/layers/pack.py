@@ -15,7 +15,7 @@ from contextlib import suppress
 from ...errors import ConflictError, UnsupportedError
 from . import tar
 from .tar import Entry
-from .unpack import keeps_xattr
+from .unpacking import keeps_xattr
 from .write import Changed, Writer
 
 _DEPTH = 256
