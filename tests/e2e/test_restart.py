@@ -50,7 +50,8 @@ def test_the_wait_doubles_and_a_stop_ends_it_at_once(cli: Cli) -> None:
     cli.ok("run", "-d", "--name", "storm", "--restart", "always", "busybox", "false")
     wait_until(lambda: cli.inspect("storm")["RestartCount"] >= 4, "it has failed some times")
     wait_until(lambda: cli.inspect("storm")["State"]["Restarting"] is True, "it waits")
-    assert cli.ok("ps", "--filter", "name=storm", "--format", "{{.Status}}").startswith("Restarting (1)")
+    words = ("ps", "--filter", "name=storm", "--format", "{{.Status}}")
+    wait_until(lambda: cli.ok(*words).startswith("Restarting (1)"), "ps says so too, unless it lives just then")
     cli.ok("stop", "storm")
     state = cli.inspect("storm")["State"]
     assert (state["Status"], state["Restarting"], state["ExitCode"]) == ("exited", False, 1)
