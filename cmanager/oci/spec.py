@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ..errors import InvalidError, PluginError
@@ -15,6 +16,8 @@ from . import defaults, devices
 from .security import Security
 from .users import User
 
+#: Is there where nothing but cgroup v2 is mounted.
+_UNIFIED = "/sys/fs/cgroup/cgroup.controllers"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -179,6 +182,10 @@ def _mounts(request: RunRequest, around: Surroundings) -> list[Mount]:
     if around.shm != "/dev/shm" or "ipc" not in around.namespaces:
         shared = Mount("bind", around.shm, "/dev/shm", ("bind", "nosuid", "nodev", "noexec"))
         mounts = [shared if m.target == "/dev/shm" else m for m in mounts]
+    if "cgroup" not in around.namespaces and "cgroup_mount" not in request.without and os.path.exists(_UNIFIED):
+        # Mounted anew from the host's cgroup namespace, cgroup2 loses the options that the host has it mounted with.
+        bound = ("bind", "ro", "nosuid", "nodev", "noexec")
+        mounts = [Mount("bind", m.target, m.target, bound) if m.type == "cgroup" else m for m in mounts]
     if "ipc" not in around.namespaces and around.namespaces.get("user"):
         # Mounting mqueue needs privilege over the ipc namespace, which is the host's.
         mounts = [m for m in mounts if m.type != "mqueue"]

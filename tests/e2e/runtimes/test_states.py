@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from ...support import CHECKOUT, Cli, wait_until
+from ...support import CHECKOUT, PATIENCE, Cli, wait_until
 from .matrix import Runtime
 
 pytestmark = pytest.mark.root
 
+#: After so many it waits for longer than a command takes, each time twice as long.
+_FAILURES = 3 if PATIENCE == 1 else 7
 STATES = ("created", "running", "paused", "restarting", "exited", "lost")
 _SCRIPT = "[ -e /mnt/failing ] && exit 1; exec sleep 1000"
 _STAYS = "stays"
@@ -113,8 +115,8 @@ def make(cli: Cli, tmp_path: Path) -> Callable[..., None]:
         elif wanted == "lost":
             os.kill(supervisor(cli), signal.SIGKILL)
         elif wanted == "restarting":
-            waits = lambda: cli.inspect("it")["RestartCount"] >= 3 and state(cli) == "restarting"  # noqa: E731
-            wait_until(waits, "it waits for some time")
+            waits = lambda: cli.inspect("it")["RestartCount"] >= _FAILURES and state(cli) == "restarting"  # noqa: E731
+            wait_until(waits, "it waits for some time", 60)
         failing.unlink(missing_ok=True)
         assert state(cli) == wanted
 
