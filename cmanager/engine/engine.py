@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CmanagerError, ConflictError, CorruptError, NotFoundError, UnsupportedError
+from ..errors import CmanagerError, ConflictError, CorruptError, ExhaustedError, NotFoundError, UnsupportedError
 from ..linux import seal
 from ..model.container import Container, ExecRequest, RunRequest
 from ..model.usage import Usage
@@ -20,6 +20,8 @@ from ..supervisor.announce import Announcer, Warn, unheard
 from .reconcile import Reconciler
 
 if TYPE_CHECKING:
+    import socket
+
     from ..model.glimpse import Shown
     from ..model.image import Image, ImageEntry, Progress, PullEvent, Reference
     from ..supervisor.slots import Berth, Berths
@@ -123,8 +125,10 @@ class Engine:
     ) -> Container:
         self.store.initialise()
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
-        from ..supervisor import steps
+        from ..supervisor import slots, steps
 
+        if request.address:
+            slots.dismiss(self.paths)  # one of them may have it
         table = self._creating.steps(request, progress, starting, replace, pod, id)
         container: Container = steps.run(table, self._observed)["record"]
         if pod:
@@ -162,28 +166,41 @@ class Engine:
             if client and window:
                 attach.resize(client, *window)  # it finds this size when it looks first
             try:
-                container = self._starting.begin(settled, lock, theirs, berth)
+                container = self._begin(settled, lock, theirs, berth)
             except BaseException:
                 if client:
                     client.close()
                 raise
         return self._attaching.session(container, client) if client else container
 
+    def _begin(self, container: Container, lock: int, client: socket.socket | None, berth: Berth | None) -> Container:
+        """Begin a life, and once more where what is kept for another container had the last address."""
+        try:
+            return self._starting.begin(container, lock, client, berth)
+        except ExhaustedError:
+            from ..supervisor import slots
+
+            if berth or not slots.dismiss(self.paths):
+                raise
+            return self._starting.begin(container, lock, client)
+
     def _claimed(self, request: RunRequest, berths: Berths) -> AbstractContextManager[Berth | None]:
         """A berth for a container such as this one, where one is kept."""
         from ..supervisor.slots import Manager, plain
 
         if plain(request, network := self._creating.providers(request).network):
-            berth = berths.claim(Manager.here(self.paths, self._config), network)
-            return closing(berth) if berth else nullcontext()
+            with suppress(OSError):  # its configuration has been removed
+                berth = berths.claim(Manager.here(self.paths, self._config), network)
+                return closing(berth) if berth else nullcontext()
         return nullcontext()
 
     def _want(self, container: Container, berths: Berths) -> None:
         """The next container may be like this one."""
         from ..supervisor.slots import Manager, kind_of
 
-        if kind := kind_of(container, self.plugins, Manager.here(self.paths, self._config)):
-            berths.want(kind)
+        with suppress(OSError, CmanagerError):  # it runs, whatever becomes of the next
+            if kind := kind_of(container, self.plugins, Manager.here(self.paths, self._config)):
+                berths.want(kind)
 
     def _kept(self) -> Berths | None:
         """Where slots are: with a program's starter, or a command's server; a command without one has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -75,6 +76,8 @@ class KeptBerth:
     def recorded(self) -> None:
         """See `Berth.recorded`."""
         if self._lock >= 0:
+            # A program that forks meanwhile has copies of both, which must not hold anybody up.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = -1
 
@@ -90,6 +93,8 @@ class KeptBerth:
     def close(self) -> None:
         """See `Berth.close`."""
         self.recorded()
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
         self._channel.close()
 
 

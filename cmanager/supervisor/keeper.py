@@ -4,9 +4,9 @@ It makes the slot when nobody waits for it, and undoes it when the process that 
 says so, after a while, and when whoever claimed it did not come to launch a container. A keeper that is killed leaves a
 slot that nobody records, which `gc` finds.
 
-To its pool it says `r`, it has a slot, and `g`, that has been claimed. A claim is two descriptors, a channel and a
-`Claim`. On that channel the keeper answers with the slot and its lock, or closes it; then comes the container's
-`Launch`.
+To its pool it says `r` and its pid, it has a slot, and `g`, that has been claimed. A claim is two descriptors, a
+channel and a `Claim`. On that channel the keeper answers with the slot and its lock, or closes it; then comes the
+container's `Launch`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any, NoReturn
@@ -91,23 +92,38 @@ class _Keeper:
     def run(self) -> None:
         """Until the slot is gone, or never, where a container comes."""
         self._store.initialise()
-        note = self._store.paths.slot(self._id)
         with ExitStack() as held:
             lock = held.enter_context(self._store.locked(self._id))
-            records.write(note, Process.of(os.getpid()), durable=False)
+            records.write(self._note, Process.of(os.getpid()), durable=False)
             try:
                 slot = slots.make(self._kind, self._plugins, self._id)
-                self._pool.send(b"r")
+                self._pool.send(b"r%d" % os.getpid())
                 found = self._claimed(slot, lock)
-                if found:
-                    held.close()
-                    os.unlink(note)
-                    self._await_launch(*found)
-            finally:
-                slots.drain(self._kind, self._plugins, self._id)
-                with suppress(FileNotFoundError):
-                    os.unlink(note)
-                self._store.forget_lock(self._id)
+            except BaseException:
+                self._drain()
+                raise
+            if not found:
+                self._drain()
+                return
+        try:
+            os.unlink(self._note)
+            self._await_launch(*found)
+        finally:
+            # Whoever has recorded the container undoes it, or lets the next command do so, and may start it again.
+            with self._store.locked(self._id):
+                if self._id not in self._store.ids():
+                    self._drain()
+
+    @property
+    def _note(self) -> str:
+        return self._store.paths.slot(self._id)
+
+    def _drain(self) -> None:
+        """Undo the slot, and forget the lock, which we hold."""
+        slots.drain(self._kind, self._plugins, self._id)
+        with suppress(FileNotFoundError):
+            os.unlink(self._note)
+        self._store.forget_lock(self._id)
 
     def _claimed(self, slot: Slot, lock: int) -> tuple[socket.socket, Claim] | None:
         """The channel to one who has claimed the slot, and his claim; None when it is not wanted any more."""
@@ -143,6 +159,7 @@ class _Keeper:
             self._pool.send(b"g")
         os.environ.clear()
         os.environ.update(claim.environment)
+        time.tzset()
         word, fds, _, _ = socket.recv_fds(channel, 64, 1 + len(ROLES), socket.MSG_CMSG_CLOEXEC)
         if not word:
             return
@@ -159,8 +176,8 @@ class _Keeper:
             raise
         for end in (channel, self._pool):
             end.close()
-        signal.set_wakeup_fd(-1)
-        os.close(self._wake)
+        for fd in (self._wake, signal.set_wakeup_fd(-1)):
+            os.close(fd)
         process.work(launch, self._plugins, report, client, lock)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, CommandError, HostError
@@ -87,14 +88,8 @@ def start(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        if berth and isinstance(launch, Launch):
-            berth.launch(launch, theirs, client, lock)
-        elif seal.sealed() and single_threaded():
-            fork(launch, plugins, theirs, client, lock)
-        else:
-            from . import starter
-
-            starter.start(launch, theirs, client, lock)
+        if not (berth and isinstance(launch, Launch) and _moored(berth, launch, theirs, client, lock)):
+            _have_forked(launch, plugins, theirs, client, lock)
     except OSError as error:
         raise HostError.of("start a supervisor for", launch.container.id[:12], error) from None
     finally:
@@ -110,6 +105,26 @@ def start(
     if report.get("error"):
         code = report["code"]
         raise CommandError(report["error"], code) if code in (126, 127) else CmanagerError(report["error"])
+
+
+def _moored(berth: Berth, launch: Launch, report: socket.socket, client: socket.socket | None, lock: int) -> bool:
+    """Whether the supervisor that waits there has the container; it may have been killed."""
+    try:
+        berth.launch(launch, report, client, lock)
+    except OSError:
+        return False
+    return True
+
+
+def _have_forked(
+    launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
+) -> None:
+    if seal.sealed() and single_threaded():
+        fork(launch, plugins, report, client, lock)
+    else:
+        from . import starter
+
+        starter.start(launch, report, client, lock)
 
 
 def given(report: socket.socket, client: socket.socket | None, lock: int) -> dict[str, int]:
@@ -133,20 +148,30 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
 
 
 def fork(
-    launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
+    launch: Launch | ExecLaunch,
+    plugins: Plugins,
+    report: socket.socket,
+    client: socket.socket | None,
+    lock: int,
+    *,
+    reaped: bool = False,
 ) -> None:
     """Fork the supervisor. Only a sealed process with one thread may do this; the descriptors stay the caller's.
 
-    It is a child of the caller, who is a command that ends soon, or has nobody wait for its children.
+    reaped: nobody has to wait for the caller's children; else it gets no child that it does not know of.
     """
     # Before the fork: whoever starts more than one loads them once.
     from . import execution, process
 
-    if os.fork():
+    if child := os.fork():
+        if not reaped:
+            with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is waited for
+                os.waitpid(child, 0)
         return
     try:
-        if isinstance(launch, Launch):
-            process.supervise(launch, plugins, report, client, lock)
-        execution.supervise(launch, plugins, report, client)
+        if reaped or os.fork() == 0:
+            if isinstance(launch, Launch):
+                process.supervise(launch, plugins, report, client, lock)
+            execution.supervise(launch, plugins, report, client)
     finally:
         os._exit(0)

@@ -24,7 +24,7 @@ class _Keeper:
     def __init__(self, kind: Kind, stand_in: StandIn) -> None:
         self.heard, pool = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.claims, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ready = False
+        self.ready, self.pid = False, 0
         with pool, theirs:
             middle = os.fork()
             if not middle:
@@ -55,19 +55,18 @@ class Pool:
         self._kinds: dict[bytes, _Keeper | None] = {}
         poller.register(wants, select.POLLIN)
 
-    def hear(self, fd: int) -> bool:
-        """Read what comes there; False where that is none of its descriptors."""
+    def hear(self, fd: int) -> None:
+        """Read what comes there, where that is one of its descriptors, and still is."""
         if fd == self._wants.fileno():
             if kind := self._wants.recv(_LONGEST):
                 self._want(kind)
             else:
                 self._poller.unregister(self._wants)  # nobody is left who could say so
-            return True
+            return
         for kind, keeper in self._kinds.items():
             if keeper and keeper.heard.fileno() == fd:
                 self._hear(kind, keeper)
-                return True
-        return False
+                return
 
     def lacks(self) -> bool:
         """Whether a slot that is wanted is not kept."""
@@ -88,6 +87,10 @@ class Pool:
         """Where a slot can be claimed, by its kind, the last wanted one first."""
         return {kind: keeper.claims for kind, keeper in self._kinds.items() if keeper and keeper.ready}
 
+    def pids(self) -> set[int]:
+        """Those of the keepers that have a slot."""
+        return {keeper.pid for keeper in self._kinds.values() if keeper and keeper.ready}
+
     def close(self) -> None:
         """Keep nothing any more."""
         for kind in list(self._kinds):
@@ -100,9 +103,9 @@ class Pool:
             self._drop(old)
 
     def _hear(self, kind: bytes, keeper: _Keeper) -> None:
-        said = keeper.heard.recv(1)
-        if said == b"r":
-            keeper.ready = True
+        said = keeper.heard.recv(32)
+        if said[:1] == b"r":
+            keeper.ready, keeper.pid = True, int(said[1:])
             return
         self._drop(kind)
         if said:  # it has been claimed; else it has failed, waited long enough, or somebody has ended it

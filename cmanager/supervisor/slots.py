@@ -23,6 +23,7 @@ from ..model.container import Container, RunRequest
 from ..model.limits import Cgroup, Limits
 from ..model.network import Attachment, Endpoint, Rate
 from ..plugins import Plugins
+from ..plugins.config import SYSTEM_CONFIG
 from ..seams import Ahead
 from ..state import Paths, records
 from . import steps
@@ -46,11 +47,12 @@ class Manager:
 
     @classmethod
     def here(cls, paths: Paths, config: str) -> Manager:
-        """The one of this process. config: path of the configuration file, "" for the usual search."""
+        """The one of this process. config: path of the configuration file, "" for the usual search. Raises OSError."""
         found: tuple[str, ...] = ()
-        if config:
-            info = os.stat(config)
-            found = (config, *map(str, (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)))
+        if config or os.path.exists(SYSTEM_CONFIG):
+            info = os.stat(config or SYSTEM_CONFIG)
+            version = (info.st_dev, info.st_ino, info.st_mtime_ns, info.st_size)
+            found = (config or SYSTEM_CONFIG, *map(str, version))
         variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
         return cls(paths.root, paths.run_root, found, variables)
 
@@ -164,7 +166,7 @@ def filled(table: list[Step], slot: Slot | None, container: Container) -> list[S
     if slot is None:
         return table
     ready: dict[str, Any] = {"netns": None, "link": slot.link, "cgroup": slot.cgroup}
-    if container.request.limits != slot.kind.limits:
+    if (container.request.limits, container.providers.limiter) != (slot.kind.limits, slot.kind.limiter):
         del ready["cgroup"]  # making it removes the one that is there
     return [evolve(step, do=_give(ready[step.name])) if step.name in ready else step for step in table]
 

@@ -203,8 +203,10 @@ def serve() -> NoReturn:
     while True:
         ready = [fd for fd, _ in poller.poll(_PAUSE if pool.lacks() else None)]
         for fd in ready:
-            if not pool.hear(fd):
-                _answer(requests, plugins, pool)
+            if fd != requests.fileno():
+                pool.hear(fd)
+        if requests.fileno() in ready:
+            _answer(requests, plugins, pool)
         if not ready:
             pool.make()
 
@@ -235,7 +237,7 @@ def _start(kind: type[Launch] | type[ExecLaunch], plugins: Plugins, data: int, f
             launch: Launch | ExecLaunch = from_data(kind, json.load(file))
         for seam, name in launch.container.providers.named().items():
             plugins.prepare(seam, name)
-        fork(launch, plugins, report, client, lock)
+        fork(launch, plugins, report, client, lock, reaped=True)
     except Exception as error:
         say(report, error)
     finally:

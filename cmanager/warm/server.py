@@ -125,8 +125,11 @@ class Server:
             for fd in ready:
                 if fd in self._workers:
                     self._ended(self._workers.pop(fd))
-                elif not self._pool.hear(fd) and self._listener:
-                    self._accept(self._listener)
+                elif not self._listener or fd != self._listener.fileno():
+                    self._pool.hear(fd)
+            # Last: it makes descriptors, which may have numbers of those that are closed above.
+            if self._listener and self._listener.fileno() in ready:
+                self._accept(self._listener)
             now = time.monotonic()
             if ready:
                 self._last = now
@@ -209,7 +212,7 @@ class Server:
         try:
             there = os.stat(self._place.path).st_ino == self._inode
             # Whoever it has followed into a cgroup may be gone, and want the cgroup to be gone as well.
-            ours = {os.getpid(), *(worker.pid for worker in self._workers.values())}
+            ours = {os.getpid(), *(worker.pid for worker in self._workers.values()), *self._pool.pids()}
             return there and not alone(ours) and self._wanted()
         except OSError:
             return False

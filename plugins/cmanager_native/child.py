@@ -12,11 +12,12 @@ import socket
 import stat
 from typing import NoReturn
 
+from attrs import define
+
 from cmanager.linux import covers, inroot, mounts, nodes, programs, syscalls, sysctl, terminals
 from cmanager.linux.cgroups import Hierarchy, go_through, mount_all
 from cmanager.linux.mounts import Mount
 from cmanager.linux.nodes import Node
-from cmanager.linux.values import frozen
 from cmanager.model import Stdio
 
 from . import hooks, init, program, terminal
@@ -24,12 +25,17 @@ from .plan import Plan
 from .program import Doing
 
 
-@frozen
+@define
 class Place:
-    """Where the container is put. hierarchies: the host's; doors: into its cgroups of v1 (`cgroups.doors`)."""
+    """Where the container is put. hierarchies: the host's; doors: into its cgroups of v1, until it has gone through."""
 
     hierarchies: tuple[Hierarchy, ...]
     doors: tuple[int, ...]
+
+    def enter(self) -> None:
+        """Go through. Raises OSError."""
+        doors, self.doors = self.doors, ()
+        go_through(doors)
 
 
 def run(plan: Plan, stdio: Stdio, parent: socket.socket, place: Place, state: bytes) -> NoReturn:
@@ -99,6 +105,8 @@ def _prepare(plan: Plan, stdio: Stdio, parent: socket.socket, place: Place, stat
         terminals.send(stdio.console, master)
         os.fchown(peer, plan.program.credentials.uid, -1)
         terminals.place_console(root, peer)
+    doing("join the cgroup", plan.cgroup)
+    place.enter()
     doing("run createContainer hooks")
     hooks.run(plan.hooks.get("createContainer", ()), state)
     if not waited:
@@ -145,7 +153,7 @@ def _prepare(plan: Plan, stdio: Stdio, parent: socket.socket, place: Place, stat
 
 def _wait_for_go(plan: Plan, parent: socket.socket, place: Place, doing: Doing) -> bool:
     doing("join the cgroup", plan.cgroup)
-    go_through(place.doors)
+    place.enter()
     doing("wait for the parent")
     program.wait_for_go(parent)
     if plan.new_cgroup_namespace:

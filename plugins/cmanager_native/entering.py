@@ -78,9 +78,10 @@ class _Place:
     def of(cls, cgroup: str, init: Process) -> _Place:
         """That of a container's cgroup; `close` it. Raises HostError, OSError."""
         hierarchies = cgroups.hierarchies()
+        doors = cgroups.doors(cgroup, hierarchies)
         # One that hands controllers on has no processes: then the container has moved its own below it.
         candidates = [cgroups.open_unified(path, hierarchies) for path in (cgroup, cgroups.unified(init.pid))]
-        place = cls(tuple(fd for fd in candidates if fd >= 0), cgroups.doors(cgroup, hierarchies))
+        place = cls(tuple(fd for fd in candidates if fd >= 0), doors)
         if cgroup and hierarchies and not place.doors and not place.v2:
             raise HostError("join cgroup", cgroup, errno.ENOENT)
         return place

@@ -90,7 +90,7 @@ class Native:
         created = _Created(pid, ours, planned, bundle)
         self._created[bundle.id] = created
         try:
-            self._settle(created, tuple(h for h in hierarchies if h.version == 2 and born < 0 <= cgroup))
+            self._settle(created, _moved(planned, hierarchies, elsewhere=born < 0 <= cgroup, doors=bool(doors)))
         except BaseException:
             self.delete(bundle.id)
             raise
@@ -159,7 +159,7 @@ class Native:
     def _settle(self, created: _Created, moved: tuple[cgroups.Hierarchy, ...]) -> None:
         """Do for the child what only the parent can, while it mounts; return when it is ready to start.
 
-        moved: the hierarchies in which it neither was born in its cgroup nor goes there itself.
+        moved: the hierarchies in which it is not left to be born in its cgroup, or to go there itself.
         """
         planned, channel = created.plan, created.channel
         assert channel is not None, "just made"
@@ -181,6 +181,15 @@ class Native:
 #: Joining a pid namespace moves only children, and a user namespace must be joined before the others are made: then a
 #: process in between joins and makes the first process as its own sibling (CLONE_PARENT).
 _EARLY = {syscalls.CLONE_NEWUSER, syscalls.CLONE_NEWPID, syscalls.CLONE_NEWTIME}
+
+
+def _moved(
+    planned: plan.Plan, hierarchies: tuple[cgroups.Hierarchy, ...], *, elsewhere: bool, doors: bool
+) -> tuple[cgroups.Hierarchy, ...]:
+    """Those in which the first process is moved by us. elsewhere: it was not born in its cgroup of v2."""
+    # A hook may look where the process is, or change the cgroup it finds it in.
+    looked_at = doors and bool({"prestart", "createRuntime"} & {kind for kind, found in planned.hooks.items() if found})
+    return tuple(h for h in hierarchies if (elsewhere if h.version == 2 else looked_at))
 
 
 def _may_be_born_there(planned: plan.Plan) -> bool:

@@ -138,6 +138,43 @@ def test_one_that_it_is_not_fit_for_is_made_its_own(cli: Pool, asked: tuple[str,
     assert ready not in cli.ok("ps", "-aq", "--no-trunc")
 
 
+def test_an_address_that_a_slot_has_is_given_to_who_asks_for_it(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    cli.one()
+    (taken,) = os.listdir(cli.run_root / "network/bridge/cmanager0/addresses")
+    assert taken in cli.ok("run", "--rm", "--ip", taken, "busybox", "ip", "address", "show", "eth0")
+
+
+def test_the_last_address_is_no_slots(cli: Pool, tmp_path: Path) -> None:
+    cli.config = tmp_path / "plugins.toml"
+    cli.config.write_text('[network.bridge]\nname = "tiny0"\nsubnet = "10.88.250.0/30"\n')
+    cli.ok("run", "--rm", "busybox", "true")
+    cli.one()
+    assert cli.ok("run", "--rm", "--publish", "127.0.0.1:0:80", "busybox", "echo", "room") == "room"
+
+
+def test_a_container_whose_start_was_given_up_starts_again_at_once(cli: Pool) -> None:
+    """What is left of its slot is not taken away under it."""
+    cli.ok("run", "--rm", "busybox", "true")
+    ready = cli.one()
+    failed = cli("run", "--name", "box", "busybox", "/nowhere")
+    assert failed.returncode == 127
+    assert cli("start", "box").returncode == 127
+    assert cli.inspect("box")["Id"] == ready
+    wait_until(lambda: not linked(ready), "nothing is left of it")
+
+
+def test_a_keeper_that_is_killed_between_does_not_fail_the_container(cli: Pool) -> None:
+    cli.ok("run", "--rm", "busybox", "true")
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        keeper = cli.keeper(cli.one())
+        keeper.send(number)
+        assert cli.ok("run", "--rm", "busybox", "echo", "here") == "here"
+        keeper.send(signal.SIGKILL)
+        assert keeper.wait_gone(5)
+        cli.ok("gc")
+
+
 def test_a_slot_is_never_used_twice(cli: Pool) -> None:
     seen = set()
     for _ in range(5):

@@ -150,6 +150,15 @@ class IsolationSuite(Base):
         assert states["createRuntime"]["status"] in ("creating", "created")
         assert states["createRuntime"]["pid"] == pid
 
+    def test_a_hook_finds_the_container_in_its_cgroup(self, box: Box, tmp_path: Path) -> None:
+        """What gives it devices or bounds looks there."""
+        box.needs("hooks")
+        seen = tmp_path / "seen"
+        look = f"""cat /proc/$(sed 's/.*"pid": *\\([0-9]*\\).*/\\1/')/cgroup > {seen}"""
+        with _cgroup(box.id) as (path, directories):
+            box.run("true", linux={"cgroupsPath": path}, hooks={"createRuntime": [_hook(look)]})
+            assert seen.read_text().count(path) >= len(directories)
+
     def test_a_poststart_hook_runs_when_the_program_does(self, box: Box, tmp_path: Path) -> None:
         box.needs("poststart")
         box.create(box.config("cat", hooks=_noting(tmp_path, "poststart")))
