@@ -132,9 +132,8 @@ def test_one_that_it_is_not_fit_for_is_made_its_own(cli: Pool, asked: tuple[str,
     if "unsupported" in done.stderr or done.returncode == 125:
         pytest.skip(f"not on this host: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
-    wait_until(cli.slots, "there is one again")
-    if "--cgroup-parent" not in asked and "--network-rate" not in asked:
-        assert cli.keeper(cli.slots()[0]).alive()
+    if "--ip" not in asked:  # for that all are given back, one of them might have it
+        wait_until(cli.slots, "there is one still, or again")
     assert ready not in cli.ok("ps", "-aq", "--no-trunc")
 
 
@@ -159,7 +158,7 @@ def test_a_container_whose_start_was_given_up_starts_again_at_once(cli: Pool) ->
     ready = cli.one()
     failed = cli("run", "--name", "box", "busybox", "/nowhere")
     assert failed.returncode == 127
-    assert cli("start", "box").returncode == 127
+    assert "/nowhere" in cli("start", "box").stderr
     assert cli.inspect("box")["Id"] == ready
     wait_until(lambda: not linked(ready), "nothing is left of it")
 
