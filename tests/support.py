@@ -133,7 +133,8 @@ class Cli:
             with suppress(FileNotFoundError, ValueError):
                 status = json.loads((home / "status.json").read_bytes())
                 supervisor = status.get("supervisor", {"pid": 0})
-                return status.get("state") == "stopped" and os.path.exists(f"/proc/{supervisor['pid']}/cmdline")
+                ended = status.get("state") == "stopped" and not status.get("restart_at")
+                return ended and os.path.exists(f"/proc/{supervisor['pid']}/cmdline")
         return True
 
     def ok(self, *arguments: str, **extra: Any) -> str:
