@@ -58,7 +58,9 @@ class Snapshot:
     def take(cls, ours: re.Pattern[str] = _OURS) -> Snapshot:
         """The machine as it is now, seen from this process's namespaces. ours: what the path of a cgroup must have."""
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = frozenset(line.partition(" ")[2].strip() for line in file)
+            found = (line.partition(" ")[2].strip() for line in file)
+            # What the machine's own manager keeps ready comes and goes meanwhile.
+            mounts = frozenset(line for line in found if " /run/cmanager/" not in line)
         return cls(
             mounts=mounts,
             links=_lines("ip", "-o", "-br", "link"),

@@ -81,7 +81,9 @@ def command(
     pause = _SHORT if interval is None else interval
     if no_stream:
         time.sleep(max(0.0, began + pause - time.monotonic()))
-        show(found, before, stats.again(engine, before.values(), time.monotonic))
+        # What is a moment old is not looked at again, but for the processor time.
+        later = stats.again(engine, before.values(), time.monotonic) if interval is None else look(found).values()
+        show(found, before, list(later))
         return
     while True:
         time.sleep(max(0.0, began + pause - time.monotonic()))

@@ -74,7 +74,8 @@ def test_a_run_is_told_from_the_first_to_the_last_moment(cli: Cli) -> None:
     assert names(found, "start") == looked_up + explained[explained.index("rootfs") + 1 :]
     assert names(found, "run") == ["program", "record", *END, "remove", "attached"]
     lengths = {phase: length for part, phase, _, length in found if part == "run"}
-    assert 200 <= lengths["program"] <= found[-1][2] + found[-1][3] <= took
+    # It sleeps before the step that starts it is over.
+    assert 150 <= lengths["program"] <= found[-1][2] + found[-1][3] <= took
 
 
 def test_a_detached_run_is_told_up_to_its_start(cli: Cli) -> None:
