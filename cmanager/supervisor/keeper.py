@@ -86,8 +86,7 @@ class _Keeper:
         signal.signal(signal.SIGUSR1, self._dismiss)
         for seam in SEAMS:
             self._plugins.prepare(seam, self._plugins.default(seam))
-        # It stays for as long as the container does: what it shares is not copied until it must be.
-        memory.populate(own=False)
+        memory.populate()
 
     def run(self) -> None:
         """Until the slot is gone, or never, where a container comes."""

@@ -61,7 +61,7 @@ class Work:
             self.title.set([WAITING])
             os.setsid()
             if ahead:
-                memory.populate(own=True)
+                memory.populate()
             with waiting:
                 words, fds, _, _ = socket.recv_fds(waiting, _LONGEST, _MOST, socket.MSG_CMSG_CLOEXEC)
             if fds:
