@@ -1,7 +1,8 @@
 """The engine: every verb as a typed method. The command line is a thin user of it, and so may any program be."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..linux import lazy
 from .engine import Engine
 
 if TYPE_CHECKING:
@@ -11,13 +12,4 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Session", "Update"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Session":
-        from .session import Session
-
-        return Session
-    if name == "Update":
-        from .control import Update
-
-        return Update
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy.names(__name__, {"Session": "session", "Update": "control"})

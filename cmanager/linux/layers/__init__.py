@@ -5,8 +5,9 @@ keep its whiteouts; `Store` keeps them for whoever needs them, `chains` whole tr
 finds what a container changed and makes a layer of it. `pack` and `extract` read and write trees that are in use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .. import lazy
 from .bounds import Bounds
 from .staging import Claim
 from .store import Store
@@ -18,14 +19,5 @@ if TYPE_CHECKING:
 __all__ = ["Apply", "Bounds", "Claim", "Overlay", "Store", "unpack"]
 
 
-def __getattr__(name: str) -> Any:
-    # A start whose layers are there unpacks none.
-    if name == "unpack":
-        from .unpacking import unpack
-
-        return unpack
-    if name in ("Apply", "Overlay"):
-        from . import whiteouts
-
-        return getattr(whiteouts, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# A start whose layers are there unpacks none.
+__getattr__ = lazy.names(__name__, {"unpack": "unpacking", "Apply": "whiteouts", "Overlay": "whiteouts"})
