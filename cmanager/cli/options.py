@@ -117,18 +117,22 @@ def attach_options(function: F) -> F:
     return sig_proxy(detach_option(function))
 
 
-def time_option(function: F) -> F:
-    """`--time`, for `Settings.keep_time`."""
+def telling_option(flag: str, name: str, text: str) -> Callable[[F], F]:
+    """An option that asks for more on stderr at the end, as text or as JSON; without it None arrives."""
     return click.option(
-        "--time",
-        "timed",
+        flag,
+        name,
         type=click.Choice(["text", "json"]),
         is_flag=False,
         flag_value="text",
         default=None,
         metavar="[text|json]",
-        help="Tell on stderr at the end where each millisecond went.",
-    )(function)
+        help=text,
+    )
+
+
+#: `--time`, for `Settings.keep_time`.
+time_option = telling_option("--time", "timed", "Tell on stderr at the end where each millisecond went.")
 
 
 def detach_option(function: F) -> F:

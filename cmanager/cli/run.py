@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .main import Settings
-from .options import CONTEXT, attach_options, container_options, time_option
+from .options import CONTEXT, attach_options, container_options, telling_option, time_option
 
 if TYPE_CHECKING:
     from ..model import Usage
@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--progress", type=click.Choice(["auto", "plain", "json", "none"]), default="auto", help="How pulls show."
 )
-@click.option(
-    "--usage",
-    type=click.Choice(["text", "json"]),
-    is_flag=False,
-    flag_value="text",
-    default=None,
-    metavar="[text|json]",
-    help="Tell on stderr what it used when it has ended.",
-)
+@telling_option("--usage", "usage", "Tell on stderr what it used when it has ended.")
 @time_option
 @attach_options
 @container_options
