@@ -8,12 +8,12 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from ..errors import CorruptError
 from ..model.codec import from_data, to_data
+from . import passing
 from .keeper import Claim
-from .launch import Launch, given
+from .launch import Launch
 from .slots import Kind, Manager, Slot
 
 #: Environment variable: 0 for no slots.
@@ -50,7 +50,7 @@ def want(end: socket.socket, kind: Kind) -> None:
 def _claim(claims: socket.socket, wanted: Claim) -> KeptBerth | None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(_PATIENCE)
-    data = memory(wanted)
+    data = passing.memory(wanted)
     try:
         with theirs:
             socket.send_fds(claims, [b"c"], [theirs.fileno(), data], socket.MSG_DONTWAIT)
@@ -83,12 +83,8 @@ class KeptBerth:
 
     def launch(self, launch: Launch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
         """See `Berth.launch`."""
-        there = given(report, client, lock)
-        data = memory(launch)
-        try:
-            socket.send_fds(self._channel, [" ".join(there).encode()], [data, *there.values()])
-        finally:
-            os.close(data)
+        with passing.packed(launch, report, client, lock) as (words, fds):
+            socket.send_fds(self._channel, [words], fds)
 
     def close(self) -> None:
         """See `Berth.close`."""
@@ -96,10 +92,3 @@ class KeptBerth:
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         self._channel.close()
-
-
-def memory(value: Any) -> int:
-    """A descriptor of an attrs value as JSON; the caller closes it."""
-    fd = os.memfd_create("value")
-    os.write(fd, json.dumps(to_data(value)).encode())
-    return fd

@@ -19,23 +19,22 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import CmanagerError
 from ..linux import memory
 from ..linux.process import Process
 from ..linux.values import frozen
-from ..model.codec import from_data, to_data
+from ..model.codec import to_data
 from ..model.names import new_id
 from ..plugins import Plugins, load_config
 from ..seams import SEAMS
 from ..state import Store, records
-from . import process, slots
+from . import passing, process, slots
 from .background import detach, say, wakeable
-from .launch import ROLES, Launch
+from .launch import Launch
 from .slots import Kind, Manager, Slot
 
-_FAMILY = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
 _PATIENCE = 60.0  # seconds for a container to come
 
 
@@ -138,9 +137,9 @@ class _Keeper:
             word, fds, _, _ = socket.recv_fds(self._claims, 1, 2, socket.MSG_CMSG_CLOEXEC)
             if not word:
                 break
-            channel = socket.socket(*_FAMILY, fds[0])
-            with suppress(OSError, CmanagerError):
-                claim: Claim = from_data(Claim, _read(fds[1]))
+            channel = socket.socket(*passing.FAMILY, fds[0])
+            with suppress(OSError, ValueError, CmanagerError):
+                claim = passing.value(Claim, fds[1])
                 if claim.fits(slot.kind):
                     self._stand_in(claim)
                     socket.send_fds(channel, [json.dumps(to_data(slot)).encode()], [lock])
@@ -159,28 +158,18 @@ class _Keeper:
         os.environ.clear()
         os.environ.update(claim.environment)
         time.tzset()
-        word, fds, _, _ = socket.recv_fds(channel, 64, 1 + len(ROLES), socket.MSG_CMSG_CLOEXEC)
-        if not word:
+        words, fds, _, _ = socket.recv_fds(channel, passing.LONGEST_WORDS, passing.MOST_GIVEN, socket.MSG_CMSG_CLOEXEC)
+        if not words:
             return
-        given = dict(zip(word.decode().split(), fds[1:], strict=True))
-        report = socket.socket(*_FAMILY, given["report"])
-        client = socket.socket(*_FAMILY, given["client"]) if "client" in given else None
-        lock = given.get("lock", -1)
+        arrived = passing.Arrived.of(words, fds)
         try:
-            launch: Launch = from_data(Launch, _read(fds[0]))
-            for seam, name in launch.container.providers.named().items():
-                self._plugins.prepare(seam, name)
+            launch = arrived.launch(self._plugins)
+            assert isinstance(launch, Launch), "a container's"
         except BaseException as error:
-            say(report, error)
+            say(arrived.report, error)
             raise
         for end in (channel, self._pool):
             end.close()
         for fd in (self._wake, signal.set_wakeup_fd(-1)):
             os.close(fd)
-        process.work(launch, self._plugins, report, client, lock)
-
-
-def _read(fd: int) -> Any:
-    with os.fdopen(fd) as file:
-        file.seek(0)
-        return json.load(file)
+        process.work(launch, self._plugins, arrived.report, arrived.client, arrived.lock)

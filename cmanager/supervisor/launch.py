@@ -27,8 +27,6 @@ from .steps import Observe
 if TYPE_CHECKING:
     from .slots import Berth
 
-#: What descriptors that come with a launch are for, in their order.
-ROLES = ("report", "client", "lock")
 #: The answer to a step that may go on; any other is why it fails.
 GO = b"\0"
 
@@ -125,12 +123,6 @@ def _have_forked(
         from . import starter
 
         starter.start(launch, report, client, lock)
-
-
-def given(report: socket.socket, client: socket.socket | None, lock: int) -> dict[str, int]:
-    """Descriptors by their roles, those that there are."""
-    found = dict(zip(ROLES, (report.fileno(), client.fileno() if client else -1, lock), strict=True))
-    return {role: fd for role, fd in found.items() if fd >= 0}
 
 
 def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:

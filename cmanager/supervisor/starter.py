@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import json
 import os
 import resource
 import select
@@ -24,19 +23,16 @@ from typing import NoReturn
 from ..linux import seal, syscalls
 from ..linux.values import frozen
 from ..model import codec
-from ..model.codec import from_data
 from ..plugins import Plugins, load_config
 from ..state import Paths
-from . import berths
+from . import berths, passing
 from .background import say
 from .keeper import Claim
-from .launch import ROLES, ExecLaunch, Launch, fork, given
+from .launch import ExecLaunch, Launch, fork
 from .pool import Pool
 from .slots import Berth, Kind, Manager, Slot
 
-_KINDS: dict[str, type[Launch] | type[ExecLaunch]] = {"Launch": Launch, "ExecLaunch": ExecLaunch}
 _PAUSE = 5  # milliseconds for a program to get on with its work before the next slot is made
-_LONGEST, _MOST = 1 << 18, 16  # bytes and descriptors of an answer
 
 
 @frozen
@@ -74,14 +70,8 @@ os.register_at_fork(after_in_child=_forget)
 
 def start(launch: Launch | ExecLaunch, report: socket.socket, client: socket.socket | None, lock: int) -> None:
     """Have a supervisor forked; the descriptors stay the caller's. Raises OSError."""
-    there = given(report, client, lock)
-    data = berths.memory(launch)
-    try:
-        words = " ".join((type(launch).__name__, *there)).encode()
-        with _one_at_a_time:
-            _ask(launch, words, [data, *there.values()])
-    finally:
-        os.close(data)
+    with passing.packed(launch, report, client, lock) as (words, fds), _one_at_a_time:
+        _ask(launch, words, fds)
 
 
 def _ask(launch: Launch | ExecLaunch, words: bytes, fds: list[int]) -> None:
@@ -107,17 +97,12 @@ def _begin(launch: Launch | ExecLaunch, surroundings: tuple[object, ...]) -> _St
     wants, wanted = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     executable = seal.interpreter()
     try:
-        arguments = [
-            str(theirs.fileno()),
-            str(wanted.fileno()),
-            launch.config,
-            launch.paths.root,
-            launch.paths.run_root,
-        ]
+        ends = (theirs.fileno(), wanted.fileno())
+        arguments = [*map(str, ends), launch.config, launch.paths.root, launch.paths.run_root]
         process = subprocess.Popen(
             seal.command("cmanager.supervisor.starter:serve", arguments),
             executable=f"/proc/self/fd/{executable}",
-            pass_fds=[theirs.fileno(), wanted.fileno(), executable],
+            pass_fds=[*ends, executable],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd="/",
@@ -164,11 +149,9 @@ def _offers(starter: _Starter) -> dict[bytes, socket.socket]:
         with ours:
             with theirs:
                 socket.send_fds(starter.end, [b"offers"], [theirs.fileno()])
-            words, fds, _, _ = socket.recv_fds(ours, _LONGEST, _MOST, socket.MSG_CMSG_CLOEXEC)
+            return passing.receive_offers(ours)[1]
     except OSError:
         return {}
-    ends = (socket.socket(fileno=fd) for fd in fds)
-    return dict(zip(words.split(b"\n")[1:], ends, strict=True))
 
 
 def _surroundings(config: str, paths: Paths) -> tuple[object, ...]:
@@ -213,36 +196,21 @@ def serve() -> NoReturn:
 
 def _answer(requests: socket.socket, plugins: Plugins, pool: Pool) -> None:
     """Do what the program asks for next; end where it has ended."""
-    words, fds, _, _ = socket.recv_fds(requests, 4096, 1 + len(ROLES), socket.MSG_CMSG_CLOEXEC)
+    words, fds, _, _ = socket.recv_fds(requests, passing.LONGEST_WORDS, passing.MOST_GIVEN, socket.MSG_CMSG_CLOEXEC)
     if not words:
         os._exit(0)
     if words == b"offers":
-        offers = pool.offers()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fds[0]) as answers, suppress(OSError):
-            socket.send_fds(answers, [b"\n".join((b"o", *offers))], [end.fileno() for end in offers.values()])
+        with socket.socket(*passing.FAMILY, fds[0]) as answers, suppress(OSError):
+            passing.send_offers(answers, pool.offers())
         return
-    kind, *roles = words.decode().split()
-    _start(_KINDS[kind], plugins, fds[0], dict(zip(roles, fds[1:], strict=True)))
+    _start(passing.Arrived.of(words, fds), plugins)
 
 
-def _start(kind: type[Launch] | type[ExecLaunch], plugins: Plugins, data: int, fds: dict[str, int]) -> None:
+def _start(arrived: passing.Arrived, plugins: Plugins) -> None:
     """Fork one supervisor; whatever is in the way is told to who asked for it, and to nobody else."""
-    family = (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0)
-    report = socket.socket(*family, fds["report"])
-    client = socket.socket(*family, fds["client"]) if "client" in fds else None
-    lock = fds.get("lock", -1)
     try:
-        with os.fdopen(data) as file:
-            file.seek(0)
-            launch: Launch | ExecLaunch = from_data(kind, json.load(file))
-        for seam, name in launch.container.providers.named().items():
-            plugins.prepare(seam, name)
-        fork(launch, plugins, report, client, lock, reaped=True)
+        fork(arrived.launch(plugins), plugins, arrived.report, arrived.client, arrived.lock, reaped=True)
     except Exception as error:
-        say(report, error)
+        say(arrived.report, error)
     finally:
-        report.close()
-        if client:
-            client.close()
-        if lock >= 0:
-            os.close(lock)
+        arrived.close()

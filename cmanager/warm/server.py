@@ -18,6 +18,7 @@ from typing import NoReturn
 from ..errors import HostError
 from ..linux import cgroups, files
 from ..linux.values import frozen
+from ..supervisor import passing
 from ..supervisor.keeper import StandIn
 from ..supervisor.pool import Pool
 from .request import Refused, peer
@@ -81,8 +82,7 @@ class _Worker:
         """Do the work of this client. wants, offers: ways to the pool. Raises OSError when it has been killed."""
         self.connection = connection.dup()
         with self.waiting:
-            ends = [end.fileno() for end in (connection, wants, *offers.values())]
-            socket.send_fds(self.waiting, [b"\n".join((b"w", *offers))], ends)
+            passing.send_offers(self.waiting, offers, connection, wants)
 
 
 class Server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import select
@@ -13,10 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from ..errors import HostError
 from ..linux import interpreter, memory, syscalls
 from ..linux.values import frozen
-from ..supervisor import berths
+from ..supervisor import berths, passing
 from ..supervisor.keeper import Claim
 from ..supervisor.slots import Berth, Kind, Manager
 from .become import become, inherit
@@ -35,8 +33,6 @@ KEEPING = "cmanager: keeps a network and a cgroup for a container"
 Main = Callable[..., None]
 
 
-#: Bytes and descriptors with which the server gives it something to do.
-_LONGEST, _MOST = 1 << 18, 16
 #: Seconds that a client has for its request.
 _PATIENCE = 10.0
 
@@ -63,9 +59,10 @@ class Work:
             if ahead:
                 memory.populate()
             with waiting:
-                words, fds, _, _ = socket.recv_fds(waiting, _LONGEST, _MOST, socket.MSG_CMSG_CLOEXEC)
-            if fds:
-                self._do(words.split(b"\n")[1:], *(socket.socket(fileno=fd) for fd in fds))
+                ends, offers = passing.receive_offers(waiting, 2)
+            if ends:
+                connection, wants = ends
+                self._do(connection, wants, offers)
         finally:
             os._exit(0)
 
@@ -81,10 +78,10 @@ class Work:
         try:
             inherit(claim.pid, claim.groups)
         except Refused as refused:
-            raise HostError.of("take over", str(refused), OSError(errno.EPERM, "")) from None
+            raise PermissionError(str(refused)) from None
         self.title.set(list(claim.words))
 
-    def _do(self, kinds: list[bytes], connection: socket.socket, wants: socket.socket, *claims: socket.socket) -> None:
+    def _do(self, connection: socket.socket, wants: socket.socket, offers: dict[bytes, socket.socket]) -> None:
         try:
             client = handle(connection)
             connection.settimeout(_PATIENCE)
@@ -95,7 +92,8 @@ class Work:
             connection = socket.socket(fileno=_lifted(connection.detach(), free))
             client = _lifted(client, free)
             _die_with(_lifted(request.lifeline, free))
-            wants, *ends = (socket.socket(fileno=_lifted(end.detach(), free)) for end in (wants, *claims))
+            wants = socket.socket(fileno=_lifted(wants.detach(), free))
+            offers = {kind: socket.socket(fileno=_lifted(end.detach(), free)) for kind, end in offers.items()}
             self._become(request)
             signal.pidfd_send_signal(client, 0)  # all that was looked at was his
             os.close(client)
@@ -109,9 +107,7 @@ class Work:
         connection.send(b"g%d" % os.getpid())
         if connection.recv(1) != b"g":
             os._exit(0)  # it was tired of waiting, and runs the command itself
-        code = _run(
-            self.main, self.title, request, connection, WarmBerths(request, wants, dict(zip(kinds, ends, strict=True)))
-        )
+        code = _run(self.main, self.title, request, connection, WarmBerths(request, wants, offers))
         # The command is over for whoever waits for its streams or locks before it is for the client.
         syscalls.close_all_but(connection.fileno())
         with suppress(OSError):
