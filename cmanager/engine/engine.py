@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, ConflictError, CorruptError, ExhaustedError, NotFoundError, UnsupportedError
-from ..linux import seal
 from ..model.container import Container, ExecRequest, RunRequest
 from ..model.usage import Usage
 from ..plugins import Plugins, load_config
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from ..supervisor.steps import Observe
     from . import logs
     from .attaching import Attaching
+    from .berthing import Berthing
     from .collect import Collected
     from .control import Control, Update
     from .creating import Creating
@@ -90,8 +89,7 @@ class Engine:
 
         created: called in between, when the container has its id; replace: as in `create`.
         """
-        berths = self._kept()
-        with self._claimed(request, berths) if berths else nullcontext() as berth:
+        with self._berthing.claimed(request) as berth:
             id = berth.slot.id if berth else ""
             container = self._create(request, progress, starting=True, replace=replace, id=id)
             if berth:
@@ -105,8 +103,7 @@ class Engine:
                     if request.pod.startswith("new:"):
                         self.pods.unmake(container.request.pod)
                 raise
-        if berths:
-            self._want(container, berths)
+        self._berthing.want(container)
         return started
 
     def create(
@@ -123,12 +120,12 @@ class Engine:
     def _create(
         self, request: RunRequest, progress: Progress, *, starting: bool, replace: bool, id: str = ""
     ) -> Container:
+        from ..supervisor import steps
+
         self.store.initialise()
         request, pod = self.pods.admitted(request) if request.pod else (request, [])
-        from ..supervisor import slots, steps
-
         if request.address:
-            slots.dismiss(self.paths)  # one of them may have it
+            self._berthing.give_up()  # one of them may have it
         table = self._creating.steps(request, progress, starting, replace, pod, id)
         container: Container = steps.run(table, self._observed)["record"]
         if pod:
@@ -178,37 +175,9 @@ class Engine:
         try:
             return self._starting.begin(container, lock, client, berth)
         except ExhaustedError:
-            from ..supervisor import slots
-
-            if berth or not slots.dismiss(self.paths):
+            if berth or not self._berthing.give_up():
                 raise
             return self._starting.begin(container, lock, client)
-
-    def _claimed(self, request: RunRequest, berths: Berths) -> AbstractContextManager[Berth | None]:
-        """A berth for a container such as this one, where one is kept."""
-        from ..supervisor.slots import Manager, plain
-
-        if plain(request, network := self._creating.providers(request).network):
-            with suppress(OSError):  # its configuration has been removed
-                berth = berths.claim(Manager.here(self.paths, self._config), network)
-                return closing(berth) if berth else nullcontext()
-        return nullcontext()
-
-    def _want(self, container: Container, berths: Berths) -> None:
-        """The next container may be like this one."""
-        from ..supervisor.slots import Manager, kind_of
-
-        with suppress(OSError, CmanagerError):  # it runs, whatever becomes of the next
-            if kind := kind_of(container, self.plugins, Manager.here(self.paths, self._config)):
-                berths.want(kind)
-
-    def _kept(self) -> Berths | None:
-        """Where slots are: with a program's starter, or a command's server; a command without one has none."""
-        if self._berths is None and not seal.sealed():
-            from ..supervisor.starter import ProgramBerths
-
-            self._berths = ProgramBerths(self._config)
-        return self._berths
 
     def attach(self, word: str) -> Session:
         """Attach to a running container. Raises ConflictError when it does not run."""
@@ -550,6 +519,12 @@ class Engine:
         from .control import Control
 
         return Control(self.store, self.plugins, self.announcer, self.inspect)
+
+    @cached_property
+    def _berthing(self) -> Berthing:
+        from .berthing import Berthing
+
+        return Berthing(self, self._berths, lambda request: self._creating.providers(request).network, self._config)
 
     @cached_property
     def _creating(self) -> Creating:

@@ -13,12 +13,12 @@ from ..errors import HostError
 from ..linux import cgroups
 from ..linux.process import Process, boot_id
 from ..model.container import Container
-from ..supervisor import attachments, etc, launch, slots, steps
-from ..supervisor.slots import Berth
+from ..supervisor import attachments, etc, launch, steps
 from ..supervisor.steps import Observe, Step, Timeline
 from . import ports
 
 if TYPE_CHECKING:
+    from ..supervisor.slots import Berth
     from .engine import Engine
 
 
@@ -77,7 +77,11 @@ class Starting:
         with suppress(FileNotFoundError):
             os.unlink(self._engine.paths.fault(container.id))
         runtime = self._engine.plugins.get("runtime", container.providers.runtime)
-        before = slots.filled(self.steps(container), berth.slot, container) if berth else self.steps(container)
+        before = self.steps(container)
+        if berth:
+            from ..supervisor.slots import filled
+
+            before = filled(before, berth.slot, container)
         attached = tuple(step.name for step in before if step.name == "attach")
         table = [
             *before,

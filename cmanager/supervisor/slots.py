@@ -161,10 +161,8 @@ def dismiss(paths: Paths) -> set[str]:
     return {id for id, keeper in keepers.items() if keeper.wait_gone(_PATIENCE)}
 
 
-def filled(table: list[Step], slot: Slot | None, container: Container) -> list[Step]:
+def filled(table: list[Step], slot: Slot, container: Container) -> list[Step]:
     """The start table of the container that has the slot's id: what is ready is taken, not made."""
-    if slot is None:
-        return table
     ready: dict[str, Any] = {"netns": None, "link": slot.link, "cgroup": slot.cgroup}
     if (container.request.limits, container.providers.limiter) != (slot.kind.limits, slot.kind.limiter):
         del ready["cgroup"]  # making it removes the one that is there
