@@ -92,6 +92,8 @@ def own_network(outside: int) -> Iterator[None]:
     syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", "none", syscalls.MS_PRIVATE | syscalls.MS_REC)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # A namespace is born with what the machine's first has (devconf_inherit_init_net); a machine boots without.
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0", encoding="ascii")
     # The first `ip netns add` makes its directory a mount (ip-netns(8)), which stays: not something to be found later.
     for verb in ("add", "delete"):
         subprocess.run(["ip", "netns", verb, f"cmanager-tests-{os.getpid()}"], check=True)
