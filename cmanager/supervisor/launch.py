@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError, CommandError, HostError
@@ -140,30 +139,20 @@ def _report(channel: socket.socket, observe: Observe) -> dict[str, Any] | None:
 
 
 def fork(
-    launch: Launch | ExecLaunch,
-    plugins: Plugins,
-    report: socket.socket,
-    client: socket.socket | None,
-    lock: int,
-    *,
-    reaped: bool = False,
+    launch: Launch | ExecLaunch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
 ) -> None:
     """Fork the supervisor. Only a sealed process with one thread may do this; the descriptors stay the caller's.
 
-    reaped: nobody has to wait for the caller's children; else it gets no child that it does not know of.
+    It is the caller's child, whom nobody waits for: a caller that lives long ignores SIGCHLD.
     """
     # Before the fork: whoever starts more than one loads them once.
     from . import execution, process
 
-    if child := os.fork():
-        if not reaped:
-            with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody is waited for
-                os.waitpid(child, 0)
+    if os.fork():
         return
     try:
-        if reaped or os.fork() == 0:
-            if isinstance(launch, Launch):
-                process.supervise(launch, plugins, report, client, lock)
-            execution.supervise(launch, plugins, report, client)
+        if isinstance(launch, Launch):
+            process.supervise(launch, plugins, report, client, lock)
+        execution.supervise(launch, plugins, report, client)
     finally:
         os._exit(0)

@@ -209,7 +209,7 @@ def _answer(requests: socket.socket, plugins: Plugins, pool: Pool) -> None:
 def _start(arrived: passing.Arrived, plugins: Plugins) -> None:
     """Fork one supervisor; whatever is in the way is told to who asked for it, and to nobody else."""
     try:
-        fork(arrived.launch(plugins), plugins, arrived.report, arrived.client, arrived.lock, reaped=True)
+        fork(arrived.launch(plugins), plugins, arrived.report, arrived.client, arrived.lock)
     except Exception as error:
         say(arrived.report, error)
     finally:

@@ -6,7 +6,8 @@ import errno
 import os
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
@@ -92,14 +93,14 @@ class _Place:
             os.close(fd)
 
     def clone(self) -> int:
-        """A sibling, born in the cgroup of v2; returns as `syscalls.clone` does."""
+        """A child, born in the cgroup of v2; returns as `syscalls.clone` does."""
         for fd in self.v2:
             try:
-                return syscalls.clone(syscalls.CLONE_PARENT, cgroup=fd)
+                return syscalls.clone(0, cgroup=fd)
             except OSError as error:
                 if error.errno != errno.EBUSY or fd == self.v2[-1]:
                     raise
-        return syscalls.clone(syscalls.CLONE_PARENT)
+        return syscalls.clone(0)
 
 
 def failure(answer: bytes) -> CmanagerError:
@@ -131,43 +132,32 @@ def _spawn(
     ours: socket.socket,
     theirs: socket.socket,
 ) -> int:
-    # setns(2) moves only children into a pid namespace: a process in between joins, and makes the one that counts as
-    # its own sibling (CLONE_PARENT).
-    read, write = os.pipe()
-    middle = os.fork()
-    if middle == 0:
-        ours.close()
-        os.close(read)
-        _between(given, flags, pidfd, place, stdio, theirs, write)
-    os.close(write)
-    answer = os.read(read, 64)
-    os.close(read)
-    os.waitpid(middle, 0)
-    pid, _, number = answer.partition(b" ")
-    if not answer or int(number):
-        raise OSError(int(number or 3), os.strerror(int(number or 3)))
-    return int(pid)
-
-
-def _between(
-    given: Program, flags: int, pidfd: int, place: _Place, stdio: Stdio, parent: socket.socket, write: int
-) -> NoReturn:
-    try:
-        # From here on a process of the container could look: at nothing (CVE-2016-9962, CVE-2019-5736).
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        # Where nsdelegate holds, nobody makes a process across the border of the cgroup namespace he joined.
-        now = flags & ~syscalls.CLONE_NEWCGROUP
-        if now:
-            syscalls.setns(pidfd, now)
+    """A child of this process, which becomes the program; flags: namespaces of `pidfd` that it joins."""
+    with _bearing_into(pidfd, flags & syscalls.CLONE_NEWPID):
         pid = place.clone()
         if pid == 0:
-            os.close(write)
-            _inside(given, flags, pidfd, place.doors, stdio, parent)
-        os.write(write, b"%d 0" % pid)
-    except OSError as error:
-        os.write(write, b"0 %d" % (error.errno or 0))
+            ours.close()
+            _inside(given, flags & ~syscalls.CLONE_NEWPID, pidfd, place.doors, stdio, theirs)
+    return pid
+
+
+@contextmanager
+def _bearing_into(pidfd: int, flag: int) -> Iterator[None]:
+    """Children are born into the pid namespace of `pidfd`, where `flag` is set: setns(2) moves no process into one, but
+    those that it makes afterwards. Whoever lives there may look at nothing of them (CVE-2016-9962, CVE-2019-5736)."""
+    dumpable = syscalls.prctl(syscalls.PR_GET_DUMPABLE)
+    here = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        if flag:
+            syscalls.setns(pidfd, flag)
+        yield
     finally:
-        os._exit(0)
+        if flag:
+            syscalls.setns(here, flag)
+        os.close(here)
+        if dumpable == 1:  # what it can be set to (prctl(2))
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
 
 
 def _inside(
@@ -176,6 +166,9 @@ def _inside(
     doing = Doing()
     try:
         programs.reset_signals()
+        doing("join the namespaces of the container")
+        if others := flags & ~syscalls.CLONE_NEWCGROUP:
+            syscalls.setns(pidfd, others)
         doing("join the cgroup of the container")
         cgroups.go_through(doors)
         if flags & syscalls.CLONE_NEWCGROUP:
