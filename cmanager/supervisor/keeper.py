@@ -85,7 +85,6 @@ class _Keeper:
         signal.signal(signal.SIGUSR1, self._dismiss)
         for seam in SEAMS:
             self._plugins.prepare(seam, self._plugins.default(seam))
-        memory.populate()
 
     def run(self) -> None:
         """Until the slot is gone, or never, where a container comes."""
@@ -96,6 +95,7 @@ class _Keeper:
             try:
                 slot = slots.make(self._kind, self._plugins, self._id)
                 self._pool.send(b"r%d" % os.getpid())
+                memory.populate()
                 found = self._claimed(slot, lock)
             except BaseException:
                 self._drain()

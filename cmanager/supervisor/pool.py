@@ -43,7 +43,7 @@ class _Keeper:
 
 
 class Pool:
-    """A keeper for each of the kinds that were wanted last.
+    """A keeper for each of the kinds that were wanted last, and at once another one where a slot has been taken.
 
     poller: of the process, which hands over with `hear` what it finds to be read; stand_in: called in each keeper;
     wants: where kinds come. `close` it: then every slot is undone that no container has taken.
@@ -51,8 +51,8 @@ class Pool:
 
     def __init__(self, poller: select.poll, stand_in: StandIn, wants: socket.socket) -> None:
         self._poller, self._stand_in, self._wants = poller, stand_in, wants
-        #: As they came, the last one first.
-        self._kinds: dict[bytes, _Keeper | None] = {}
+        #: As they were wanted, the last one first.
+        self._keepers: dict[bytes, _Keeper] = {}
         poller.register(wants, select.POLLIN)
 
     def hear(self, fd: int) -> None:
@@ -63,44 +63,31 @@ class Pool:
             else:
                 self._poller.unregister(self._wants)  # nobody is left who could say so
             return
-        for kind, keeper in self._kinds.items():
-            if keeper and keeper.heard.fileno() == fd:
+        for kind, keeper in self._keepers.items():
+            if keeper.heard.fileno() == fd:
                 self._hear(kind, keeper)
                 return
 
-    def lacks(self) -> bool:
-        """Whether a slot that is wanted is not kept."""
-        return None in self._kinds.values()
-
-    def make(self) -> None:
-        """Begin to keep one that is lacking, of the kind that was wanted last."""
-        kind = next(kind for kind, keeper in self._kinds.items() if not keeper)
-        try:
-            keeper = _Keeper(from_data(Kind, json.loads(kind)), self._stand_in)
-        except (OSError, ValueError, CorruptError):
-            del self._kinds[kind]  # until it is wanted again
-            return
-        self._kinds[kind] = keeper
-        self._poller.register(keeper.heard, select.POLLIN)
-
     def offers(self) -> dict[bytes, socket.socket]:
         """Where a slot can be claimed, by its kind, the last wanted one first."""
-        return {kind: keeper.claims for kind, keeper in self._kinds.items() if keeper and keeper.ready}
+        return {kind: keeper.claims for kind, keeper in self._keepers.items() if keeper.ready}
 
     def pids(self) -> set[int]:
         """Those of the keepers that have a slot."""
-        return {keeper.pid for keeper in self._kinds.values() if keeper and keeper.ready}
+        return {keeper.pid for keeper in self._keepers.values() if keeper.ready}
 
     def close(self) -> None:
         """Keep nothing any more."""
-        for kind in list(self._kinds):
+        for kind in list(self._keepers):
             self._drop(kind)
 
     def _want(self, kind: bytes) -> None:
-        before = dict(self._kinds)
-        self._kinds = {kind: before.pop(kind, None), **before}
-        for old in list(self._kinds)[_KINDS:]:
+        if kind in self._keepers:
+            self._keepers = {kind: self._keepers.pop(kind), **self._keepers}
+            return
+        for old in list(self._keepers)[_KINDS - 1 :]:
             self._drop(old)
+        self._keep(kind)
 
     def _hear(self, kind: bytes, keeper: _Keeper) -> None:
         said = keeper.heard.recv(32)
@@ -109,11 +96,15 @@ class Pool:
             return
         self._drop(kind)
         if said:  # it has been claimed; else it has failed, waited long enough, or somebody has ended it
-            self._kinds[kind] = None
+            self._keep(kind)
+
+    def _keep(self, kind: bytes) -> None:
+        with suppress(OSError, ValueError, CorruptError):  # else none, until it is wanted again
+            keeper = _Keeper(from_data(Kind, json.loads(kind)), self._stand_in)
+            self._keepers = {kind: keeper, **self._keepers}
+            self._poller.register(keeper.heard, select.POLLIN)
 
     def _drop(self, kind: bytes) -> None:
-        keeper = self._kinds[kind]
-        if keeper:
-            self._poller.unregister(keeper.heard)
-            keeper.close()
-        del self._kinds[kind]
+        keeper = self._keepers.pop(kind)
+        self._poller.unregister(keeper.heard)
+        keeper.close()

@@ -32,8 +32,6 @@ from .launch import ExecLaunch, Launch, fork
 from .pool import Pool
 from .slots import Berth, Kind, Manager, Slot
 
-_PAUSE = 5  # milliseconds for a program to get on with its work before the next slot is made
-
 
 @frozen
 class _Starter:
@@ -184,14 +182,12 @@ def serve() -> NoReturn:
     poller.register(requests, select.POLLIN)
     pool = Pool(poller, lambda claim: None, wants)
     while True:
-        ready = [fd for fd, _ in poller.poll(_PAUSE if pool.lacks() else None)]
+        ready = [fd for fd, _ in poller.poll()]
         for fd in ready:
             if fd != requests.fileno():
                 pool.hear(fd)
         if requests.fileno() in ready:
             _answer(requests, plugins, pool)
-        if not ready:
-            pool.make()
 
 
 def _answer(requests: socket.socket, plugins: Plugins, pool: Pool) -> None:

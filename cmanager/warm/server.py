@@ -120,7 +120,7 @@ class Server:
         # Pages stay shared as long as nobody writes to their reference counts.
         gc.freeze()
         while self._listener or self._workers:
-            missing = self._listener and (self._lacks_worker() or self._lacks_slot())
+            missing = self._listener and self._ahead and not self._spare
             ready = [fd for fd, _ in self._poller.poll(_PAUSE if missing else min(_TICK, self._idle) * 1000)]
             for fd in ready:
                 if fd in self._workers:
@@ -133,10 +133,8 @@ class Server:
             now = time.monotonic()
             if ready:
                 self._last = now
-            elif missing and self._lacks_worker():
-                self._keep_one_ready()
             elif missing:
-                self._pool.make()
+                self._keep_one_ready()
             if now - self._looked >= min(_TICK, self._idle):
                 self._looked = now
                 if not self._needed():
@@ -156,13 +154,6 @@ class Server:
 
     def _busy(self) -> bool:
         return any(worker is not self._spare for worker in self._workers.values())
-
-    def _lacks_worker(self) -> bool:
-        return self._ahead and not self._spare
-
-    def _lacks_slot(self) -> bool:
-        """Others who are at work are not to be held up."""
-        return self._pool.lacks() and not self._busy()
 
     def _accept(self, listener: socket.socket) -> None:
         try:
