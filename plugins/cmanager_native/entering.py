@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn
 
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
-from cmanager.linux import cgroups, inroot, programs, syscalls, terminals
+from cmanager.linux import cgroups, inroot, mounts, programs, syscalls, terminals
 from cmanager.linux.process import Process
 from cmanager.linux.values import frozen
 from cmanager.model import Stdio
@@ -133,31 +133,38 @@ def _spawn(
     theirs: socket.socket,
 ) -> int:
     """A child of this process, which becomes the program; flags: namespaces of `pidfd` that it joins."""
-    with _bearing_into(pidfd, flags & syscalls.CLONE_NEWPID):
+    # Who lives in a user namespace can look at nothing of a process from outside; into that the child goes itself,
+    # and first, as there is no way back.
+    before = flags & (syscalls.CLONE_NEWPID if flags & syscalls.CLONE_NEWUSER else ~syscalls.CLONE_NEWCGROUP)
+    with _bearing_into(pidfd, before):
         pid = place.clone()
         if pid == 0:
             ours.close()
-            _inside(given, flags & ~syscalls.CLONE_NEWPID, pidfd, place.doors, stdio, theirs)
+            _inside(given, flags & ~before, pidfd, place.doors, stdio, theirs)
     return pid
 
 
 @contextmanager
-def _bearing_into(pidfd: int, flag: int) -> Iterator[None]:
-    """Children are born into the pid namespace of `pidfd`, where `flag` is set: setns(2) moves no process into one, but
-    those that it makes afterwards. Whoever lives there may look at nothing of them (CVE-2016-9962, CVE-2019-5736)."""
+def _bearing_into(pidfd: int, flags: int) -> Iterator[None]:
+    """Be in these namespaces of `pidfd` while a child is made, which is born there: setns(2) moves no process into a
+    pid namespace but those that it makes afterwards. So whoever lives there finds nothing of the host with the child,
+    nor may he look at it (CVE-2016-9962, CVE-2019-5736). Single-threaded callers only.
+    """
     dumpable = syscalls.prctl(syscalls.PR_GET_DUMPABLE)
-    here = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with ExitStack() as back:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        if flag:
-            syscalls.setns(pidfd, flag)
-        yield
-    finally:
-        if flag:
-            syscalls.setns(here, flag)
-        os.close(here)
         if dumpable == 1:  # what it can be set to (prctl(2))
-            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+            back.callback(syscalls.prctl, syscalls.PR_SET_DUMPABLE, 1)
+        for flag, file in syscalls.NAMESPACES.values():
+            if flags & flag & ~syscalls.CLONE_NEWNS:
+                here = os.open(f"/proc/self/ns/{file}", os.O_RDONLY | os.O_CLOEXEC)
+                back.callback(os.close, here)
+                back.callback(syscalls.setns, here, flag)
+        if flags & syscalls.CLONE_NEWNS:
+            back.callback(back.enter_context(mounts.namespace_of("self")))
+        if flags:
+            syscalls.setns(pidfd, flags)
+        yield
 
 
 def _inside(

@@ -167,6 +167,17 @@ def test_nobody_inside_can_look_at_what_comes_in(cli: Cli) -> None:
     assert cli.ok("logs", name) == ""
 
 
+def test_a_tracer_inside_finds_nothing_of_the_host_with_what_comes_in(cli: Cli) -> None:
+    """CAP_SYS_PTRACE opens /proc/PID/root of whatever has a number in there."""
+    look = "[ -e /proc/$n/root/etc/debian_version ] && echo the host"
+    script = f"touch /ready; n=2; while :; do {look}; n=$((n % 400 + 2)); [ -d /proc/$n ] || n=$((n + 1)); done"
+    cli.ok("run", "-d", "--name", "tracer", "--cap-add", "SYS_PTRACE", "busybox", "sh", "-c", script)
+    wait_until(lambda: cli("exec", "tracer", "test", "-e", "/ready").returncode == 0, "it looks")
+    for _ in range(30):
+        cli.ok("exec", "tracer", "true")
+    assert cli.ok("logs", "tracer") == ""
+
+
 def test_many_at_once(cli: Cli, host: str) -> None:
     running = [cli.start("exec", host, "sh", "-c", f"echo {n}") for n in range(8)]
     outputs = sorted(process.communicate(timeout=60)[0] for process in running)
