@@ -35,6 +35,13 @@ def reap(pid: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+def reap_others(spared: set[int]) -> None:
+    """Take the exit codes of what was left to us, a subreaper (prctl(2)), but for those whom somebody waits for."""
+    for pid in set(children(os.getpid())) - spared:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
 def single_threaded() -> bool:
     """Whether this process may be forked and go on in the child: locks of other threads would stay locked there."""
     return len(os.listdir("/proc/self/task")) == 1

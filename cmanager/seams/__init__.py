@@ -14,7 +14,7 @@ Part of the author API. The docstrings are the contract, `cmanager.testing` chec
 from .image import Images, Import, Push, Registry
 from .limiter import Clock, Cover, Limiter, Watch
 from .network import Ahead, Assign, Network, Publish, Shape
-from .runtime import Exec, Runtime
+from .runtime import Adopt, Exec, Runtime
 from .storage import AttachVolumes, Commit, DriveVolumes, Storage, Volumes
 
 #: The version of every seam's contract; a provider names the one it was written for in `Provider.api`.
@@ -36,13 +36,14 @@ ABILITIES: dict[str, tuple[type, ...]] = {
     "storage": (Volumes, AttachVolumes, DriveVolumes, Commit),
     "network": (Ahead, Assign, Publish, Shape),
     "limiter": (Cover, Watch, Clock),
-    "runtime": (Exec,),
+    "runtime": (Exec, Adopt),
 }
 
 __all__ = [
     "ABILITIES",
     "API",
     "SEAMS",
+    "Adopt",
     "Ahead",
     "Assign",
     "AttachVolumes",

@@ -107,3 +107,18 @@ class Exec(Protocol):
         with 127 or 126 when the program cannot be executed, NotFoundError when the container is gone, HostError.
         """
         ...
+
+
+@runtime_checkable
+class Adopt(Protocol):
+    """Optional: a runtime whose container is a child of the process that created it, and can become another's."""
+
+    def adopt(self, bundle: Bundle, pid: int) -> None:
+        """Take over a container that another process has started and that has become a child of this one; from then on
+        `wait` and `delete` are as if this process had done so.
+
+        So a supervisor that only waits leaves it to a process that has less in memory: a subreaper, which it was forked
+        from (prctl(2), PR_SET_CHILD_SUBREAPER). bundle: the one it was created from; pid: its first process, as `start`
+        returned it, which may have ended. Raises CmanagerError; then the core reaps it itself.
+        """
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -29,15 +30,17 @@ class Announce(Protocol):
 
 class Accounts:
     """The use of one life. limiter, id: who counts and for whom; network: path of its network namespace, "" for the
-    host's, which is not its own.
+    host's, which is not its own; told: how often each of them was announced already, now and at the beginning.
 
     The owner polls `fd` (-1: nothing to hear), calls `tick` when it is readable or `due` seconds have passed, and
     `close` at the end. What is reached is announced: "oom", "limit: memory", "limit: pids", with how often as `count`.
     """
 
-    def __init__(self, limiter: Any, id: str, network: str, announce: Announce) -> None:
+    def __init__(
+        self, limiter: Any, id: str, network: str, announce: Announce, told: Mapping[str, int] | None = None
+    ) -> None:
         self._limiter, self._id, self._network, self._announce = limiter, id, network, announce
-        self._told: dict[str, int] = {}
+        self.told = dict(told or {})
         self._pause = _FIRST_PAUSE
         self._look_at: float | None = None
         self._deaf_until: float | None = None
@@ -55,6 +58,11 @@ class Accounts:
         """Seconds until `tick` is wanted; None for as long as nothing is heard."""
         moments = [moment for moment in (self._look_at, self._deaf_until) if moment is not None]
         return max(0.0, moments[0] - time.monotonic()) if moments else None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What another process has to have to hear the same; the first is readable then."""
+        return self._alarm.descriptors
 
     def tick(self) -> None:
         """Look at the counters some time after something was heard, and listen again some time after that."""
@@ -104,9 +112,9 @@ class Accounts:
         news = False
         for action, name in {**{f"limit: {kind}": name for kind, name in _LIMITS.items()}, "oom": "oom_kills"}.items():
             hits = getattr(usage, name) or 0
-            more = hits - self._told.get(action, 0)
+            more = hits - self.told.get(action, 0)
             if more > 0:
-                self._told[action] = hits
+                self.told[action] = hits
                 self._announce(action, count=str(more))
                 news = True
         return news

@@ -55,6 +55,12 @@ def wakeable() -> int:
     return read
 
 
+def drain(fd: int) -> None:
+    """Make such a descriptor unreadable until the next time."""
+    with suppress(BlockingIOError):
+        os.read(fd, 4096)
+
+
 def _noted(number: int, frame: object) -> None:
     """The descriptor says so; nothing may happen between two byte codes."""
 

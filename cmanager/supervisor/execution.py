@@ -32,13 +32,9 @@ def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: so
     container = launch.container
     assert container.status.init is not None, "it runs"
     runtime = plugins.get("runtime", container.providers.runtime)
-    streams = Streams(
-        None,
-        client,
-        interactive=launch.interactive,
-        terminal=bool(launch.process["terminal"]),
-        once=launch.interactive and not launch.process["terminal"],
-    )
+    terminal = bool(launch.process["terminal"])
+    streams = Streams(None, client, once=launch.interactive and not terminal)
+    streams.make(interactive=launch.interactive, terminal=terminal)
     first, user = container.user_map[0] if container.user_map else 0, launch.process["user"]
     streams.own(first + user["uid"], first + user["gid"])
     bundle = Bundle(container.id, launch.paths.bundle(container.id))
@@ -51,7 +47,8 @@ def _run(launch: ExecLaunch, plugins: Plugins, report: socket.socket, client: so
         streams.finish(getattr(error, "exit_code", 125))
         return
     say(report, None)
-    streams.until_end(pid)
+    while not streams.until_end(pid):
+        continue
     code = reap(pid)
     Announcer(plugins, Journal(launch.paths.events), unheard).container("exec_die", container, exitCode=str(code))
     streams.finish(code)

@@ -4,9 +4,9 @@ It makes the slot when nobody waits for it, and undoes it when the process that 
 says so, after a while, and when whoever claimed it did not come to launch a container. A keeper that is killed leaves a
 slot that nobody records, which `gc` finds.
 
-To its pool it says `r` and its pid, it has a slot, and `g`, that has been claimed. A claim is two descriptors, a
-channel and a `Claim`. On that channel the keeper answers with the slot and its lock, or closes it; then comes the
-container's `Launch`.
+To its pool it says `r`, its pid and its heir's, when it has a slot, and `g` when that has been claimed. A claim is two
+descriptors, a channel and a `Claim`. On that channel the keeper answers with the slot and its lock, or closes it; then
+comes the container's `Launch`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ..seams import SEAMS
 from ..state import Store, records
 from . import passing, process, slots
 from .background import detach, say, wakeable
+from .heir import Deceased, Heir, divide
 from .launch import Launch
 from .slots import Kind, Manager, Slot
 
@@ -54,9 +55,9 @@ class Claim:
         return (self.manager, self.network) == (kind.manager, kind.network)
 
 
-#: Called in a keeper when it begins, with None, and when its slot is claimed: to take over what a child of the claimer
-#: would have; raises OSError or CmanagerError when it cannot be.
-StandIn = Callable[[Claim | None], None]
+#: Called in a keeper when it begins, with None, when its slot is claimed, and in its heir when the container is left to
+#: that: to take over what a child of the claimer would have; raises OSError or CmanagerError when it cannot be.
+StandIn = Callable[[Claim | Deceased | None], None]
 
 
 def keep(kind: Kind, pool: socket.socket, claims: socket.socket, stand_in: StandIn) -> NoReturn:
@@ -67,15 +68,16 @@ def keep(kind: Kind, pool: socket.socket, claims: socket.socket, stand_in: Stand
     try:
         detach({pool.fileno(), claims.fileno()})
         stand_in(None)
+        heir = divide(stand_in, process.resume)
         os.environ.update(kind.manager.environment)
-        _Keeper(kind, pool, claims, stand_in).run()
+        _Keeper(kind, pool, claims, stand_in, heir).run()
     finally:
         os._exit(0)
 
 
 class _Keeper:
-    def __init__(self, kind: Kind, pool: socket.socket, claims: socket.socket, stand_in: StandIn) -> None:
-        self._kind, self._pool, self._claims, self._stand_in = kind, pool, claims, stand_in
+    def __init__(self, kind: Kind, pool: socket.socket, claims: socket.socket, stand_in: StandIn, heir: Heir) -> None:
+        self._kind, self._pool, self._claims, self._stand_in, self._heir = kind, pool, claims, stand_in, heir
         manager = kind.manager
         config = manager.config[0] if manager.config else None
         self._plugins = Plugins(load_config(config), manager.root, manager.run_root)
@@ -94,7 +96,7 @@ class _Keeper:
             records.write(self._note, Process.of(os.getpid()), durable=False)
             try:
                 slot = slots.make(self._kind, self._plugins, self._id)
-                self._pool.send(b"r%d" % os.getpid())
+                self._pool.send(b"r%d %d" % (os.getpid(), self._heir.pid))
                 memory.populate()
                 found = self._claimed(slot, lock)
             except BaseException:
@@ -172,4 +174,5 @@ class _Keeper:
             end.close()
         for fd in (self._wake, signal.set_wakeup_fd(-1)):
             os.close(fd)
-        process.work(launch, self._plugins, arrived.report, arrived.client, arrived.lock)
+        self._heir.words = claim.words
+        process.work(launch, self._plugins, arrived.report, arrived.client, arrived.lock, self._heir)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
 
 from ..errors import HostError
-from ..linux import files, inroot, mounts
+from ..linux import files, inroot
 from ..linux.mounts import Mount
 from ..linux.process import Process, children
 from ..model.container import Container
@@ -22,7 +22,6 @@ from ..plugins import Plugins
 from . import etc, rootfs, volumes
 from .launch import Launch
 from .oom import set_oom_score
-from .output import Output
 from .stdio import Streams
 from .steps import Step, hostname
 
@@ -36,9 +35,9 @@ class Record(Protocol):
 class Life:
     """The steps that begin a life, each with its undo, and what they make.
 
-    container: as it is recorded at the beginning; output: where what it writes is kept; client: a command that is
-    attached from the start, or None; record: called with the first process, and when the program runs. children: those
-    of this process that belong to the runtime, which reaps them.
+    container: as it is recorded at the beginning; enter: into the supervisor's mount namespace; record: called with the
+    first process, and when the program runs. children: those of this process that belong to the runtime, which reaps
+    them.
     """
 
     def __init__(
@@ -46,21 +45,14 @@ class Life:
         launch: Launch,
         container: Container,
         plugins: Plugins,
-        output: Output,
-        client: socket.socket | None,
+        streams: Streams,
+        enter: Callable[[], None],
         record: Record,
     ) -> None:
-        self._launch, self._container, self._plugins, self._record = launch, container, plugins, record
-        request = container.request
+        self._launch, self._container, self._plugins = launch, container, plugins
+        self.streams, self._enter, self._record = streams, enter, record
         self.runtime = plugins.get("runtime", container.providers.runtime)
         self.bundle = Bundle(container.id, launch.paths.bundle(container.id))
-        self.streams = Streams(
-            output,
-            client,
-            interactive=request.interactive,
-            terminal=request.tty,
-            once=request.interactive and not request.tty,
-        )
         self.pid = 0
         self.children: set[int] = set()
         directory = self.bundle.path
@@ -74,7 +66,7 @@ class Life:
 
     def _mount(self) -> None:
         try:
-            mounts.make_private_namespace()
+            self._enter()
         except OSError as error:
             # EINVAL: in a plain chroot the root is no mount, and no process in it can change its root (pivot_root(2)).
             raise HostError.of("make mounts private below", "/", error) from None
@@ -82,6 +74,11 @@ class Life:
         own_range = self._container.user_map
         userns = self._launch.namespaces.get("user", "") if own_range else ""
         rootfs.mount(self._launch.rootfs, self.bundle.path, userns, own_range[0] if own_range else 0)
+
+    def resume(self, pid: int) -> None:
+        """Go on with a life that another process began, which left it to this one; pid: the first process."""
+        self.pid, self.children = pid, {pid}
+        self.runtime.adopt(self.bundle, pid)
 
     def _fill(self) -> tuple[Mount, ...]:
         return volumes.attach(attrs.evolve(self._launch, container=self._container), self.bundle.path)

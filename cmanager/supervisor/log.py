@@ -37,6 +37,11 @@ class Log:
         self._path, self._max_size, self._max_files = path, max_size, max_files
         self._fd, self._size = _open(path)
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What it was made with."""
+        return self._path, self._max_size, self._max_files
+
     def write(self, stream: bytes, chunk: bytes, now_ns: int) -> None:
         """Append one chunk of output."""
         view = memoryview(encoded := encode(stream, chunk, now_ns))

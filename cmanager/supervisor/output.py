@@ -67,6 +67,16 @@ class Output:
             self._flush()
 
     @property
+    def log(self) -> Log | None:
+        """The log."""
+        return self._log
+
+    @property
+    def simple(self) -> bool:
+        """Whether all of it is a log that has lost nothing, or nothing."""
+        return not (self._sinks or self._lines or self._programs or (self._log and self._log.dropped))
+
+    @property
     def wanted(self) -> list[int]:
         """Descriptors to poll until one can be written to."""
         return [queue.wanted for _, queue in self._sinks if queue.wanted >= 0]

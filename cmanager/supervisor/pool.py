@@ -24,7 +24,8 @@ class _Keeper:
     def __init__(self, kind: Kind, stand_in: StandIn) -> None:
         self.heard, pool = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.claims, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ready, self.pid = False, 0
+        self.ready = False
+        self.pids: set[int] = set()
         with pool, theirs:
             middle = os.fork()
             if not middle:
@@ -73,13 +74,19 @@ class Pool:
         return {kind: keeper.claims for kind, keeper in self._keepers.items() if keeper.ready}
 
     def pids(self) -> set[int]:
-        """Those of the keepers that have a slot."""
-        return {keeper.pid for keeper in self._keepers.values() if keeper.ready}
+        """Those of the keepers that have a slot, and of their heirs."""
+        return {pid for keeper in self._keepers.values() for pid in keeper.pids}
 
     def close(self) -> None:
         """Keep nothing any more."""
         for kind in list(self._keepers):
             self._drop(kind)
+
+    def end(self) -> None:
+        """The same, whatever is wanted later."""
+        self.close()
+        with suppress(KeyError):
+            self._poller.unregister(self._wants)
 
     def _want(self, kind: bytes) -> None:
         if kind in self._keepers:
@@ -90,9 +97,12 @@ class Pool:
         self._keep(kind)
 
     def _hear(self, kind: bytes, keeper: _Keeper) -> None:
-        said = keeper.heard.recv(32)
+        try:
+            said = keeper.heard.recv(32, socket.MSG_DONTWAIT)
+        except BlockingIOError:  # another one by now, which has got the number
+            return
         if said[:1] == b"r":
-            keeper.ready, keeper.pid = True, int(said[1:])
+            keeper.ready, keeper.pids = True, set(map(int, said[1:].split()))
             return
         self._drop(kind)
         if said:  # it has been claimed; else it has failed, waited long enough, or somebody has ended it

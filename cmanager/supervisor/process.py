@@ -11,30 +11,36 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
 import attrs
+from attrs import define, field
 
 from ..errors import CmanagerError, CommandError
-from ..linux import files
-from ..linux.process import Process, boot_id, children, reap
+from ..linux import files, mounts
+from ..linux.process import Process, boot_id, children, reap, reap_others
 from ..model.usage import Usage
 from ..oci import health
 from ..plugins import Plugins
-from ..seams import Exec
+from ..seams import Adopt, Exec
 from ..state import Store
 from . import departure, restart
 from .accounting import Accounts
-from .background import detach, say, wakeable
+from .background import detach, drain, say, wakeable
 from .book import Book
 from .health import Monitor
+from .heir import Estate, Heir
 from .launch import GO, Launch
 from .life import Life
 from .output import Output
+from .stdio import Streams
 from .steps import Mark, Step, ipc_owner, namespaces, network_name, run, start_steps, unwind
 from .stopping import Stopping
+
+#: Seconds after which a container that runs is left to the heir.
+_YOUTH = 1.0
 
 
 def supervise(
@@ -49,13 +55,35 @@ def supervise(
     work(launch, plugins, report, client, lock)
 
 
-def work(launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int) -> NoReturn:
-    """The same in a process that is detached already and has no other descriptors."""
+def work(
+    launch: Launch,
+    plugins: Plugins,
+    report: socket.socket,
+    client: socket.socket | None,
+    lock: int,
+    heir: Heir | None = None,
+) -> NoReturn:
+    """The same in a process that is detached already and has no other descriptors, and may have an heir."""
     try:
-        _Supervisor(launch, plugins, report, client, lock).run()
+        _Supervisor(launch, plugins, heir).run(report, client, lock)
     except BaseException as error:
         _keep_fault(launch, error)
         say(report, error)
+    finally:
+        os._exit(0)
+
+
+def resume(estate: Estate, streams: Streams, output: Output) -> NoReturn:
+    """Go on in the heir."""
+    launch = estate.launch
+    try:
+        os.environ.clear()
+        os.environ.update(estate.environment)
+        time.tzset()
+        plugins = Plugins(estate.config, launch.paths.root, launch.paths.run_root)
+        _Supervisor(launch, plugins).go_on(estate, streams, output)
+    except BaseException as error:
+        _keep_fault(launch, error)
     finally:
         os._exit(0)
 
@@ -67,50 +95,86 @@ def _keep_fault(launch: Launch, error: BaseException) -> None:
         files.write_atomic(launch.paths.fault(launch.container.id), text.encode("utf-8", "replace")[:1000])
 
 
-class _Supervisor:
-    """The values that live as long as the container does, through all its restarts."""
+@define
+class _Chapter:
+    """A life so far. began: when its program did (`time.monotonic()`); pause: seconds that were waited before; told: as
+    of `Accounts`."""
 
-    def __init__(
-        self, launch: Launch, plugins: Plugins, report: socket.socket, client: socket.socket | None, lock: int
-    ) -> None:
-        self._launch, self._report, self._client, self._lock = launch, report, client, lock
+    began: float = field(factory=time.monotonic)
+    pause: float = 0.0
+    told: Mapping[str, int] = field(factory=dict)
+
+
+class _Supervisor:
+    """The values that live as long as the container does, through all its restarts.
+
+    heir: whom the container may be left to, and who is known as its supervisor; None for nobody.
+    """
+
+    def __init__(self, launch: Launch, plugins: Plugins, heir: Heir | None = None) -> None:
+        self._launch, self._heir = launch, heir
+        self._report: socket.socket | None = None
         self._id = launch.container.id
         self._plugins = plugins
         self._book = Book(Store(launch.paths), plugins, launch.container)
-        self._output = Output.of(launch.container, self._book.log, launch.image.env)
         self._wake = wakeable()
         self._marks: list[Mark] = []  # that nobody was told of
 
-    def run(self) -> None:
+    def run(self, report: socket.socket, client: socket.socket | None, lock: int) -> None:
         """All lives; an error before the program runs for the first time is reported and undone."""
-        self._book.record(supervisor=Process.of(os.getpid()), boot=boot_id(), dropped=())
-        first = self._life(self._client)
+        self._report = report
+        self._output = Output.of(self._launch.container, self._book.log, self._launch.image.env)
+        self._book.record(
+            supervisor=Process.of(self._heir.pid if self._heir else os.getpid()), boot=boot_id(), dropped=()
+        )
+        first = self._life(client)
         try:
             self._begin(first)
         except BaseException as error:
-            say(self._report, error, self._marks)
+            say(report, error, self._marks)
             first.streams.finish(getattr(error, "exit_code", 125))
             return
-        say(self._report, None, self._marks)
+        say(report, None, self._marks)
         # With its last step the program began.
         self._marks = [("program", "do", moment) for _, _, moment in self._marks[-1:]]
+        os.close(lock)
+        self._live(first, _Chapter())
+
+    def go_on(self, estate: Estate, streams: Streams, output: Output) -> None:
+        """What is left of a life, and all further lives."""
+        self._output = output
+        self._book.reload()
+        life = Life(self._launch, self._book.container, self._plugins, streams, self._enter, self._book.record)
+        try:
+            life.resume(estate.pid)
+        except CmanagerError as error:
+            self._book.warned.append(str(error))
+        self._live(life, _Chapter(estate.began, estate.pause, estate.told))
+
+    def _live(self, life: Life | None, chapter: _Chapter) -> None:
         self._book.patient = True
-        os.close(self._lock)
-        life: Life | None = first
-        pause = 0.0
         while life:
-            began = time.monotonic()
-            accounts = self._accounts()
-            again = self._until_end(life, accounts)
+            accounts = self._accounts(chapter.told)
+            again = self._until_end(life, accounts, chapter)
             self._take_time("record", "do", time.monotonic())
             code = self._ended(life)
-            pause = restart.pause(pause, time.monotonic() - began)
+            pause = restart.pause(chapter.pause, time.monotonic() - chapter.began)
             usage = accounts.last()
             accounts.close()
             life = self._after(life, code, usage, pause, again)
+            chapter = _Chapter(pause=pause)
 
     def _life(self, client: socket.socket | None) -> Life:
-        return Life(self._launch, self._book.container, self._plugins, self._output, client, self._book.record)
+        request = self._book.container.request
+        streams = Streams(self._output, client, once=request.interactive and not request.tty)
+        streams.make(interactive=request.interactive, terminal=request.tty)
+        return Life(self._launch, self._book.container, self._plugins, streams, self._enter, self._book.record)
+
+    def _enter(self) -> None:
+        if self._heir:
+            self._heir.enter()
+        else:
+            mounts.make_private_namespace()
 
     def _begin(self, life: Life) -> None:
         run(life.steps, self._observe)
@@ -128,6 +192,7 @@ class _Supervisor:
         if not self._launch.observed:
             return
         try:
+            assert self._report, "who observes hears of it"
             self._report.send(json.dumps({"step": (name, phase, moment)}).encode())
             answer = self._report.recv(4096)
         except OSError:
@@ -137,11 +202,11 @@ class _Supervisor:
 
     # -- while it runs -------------------------------------------------------------------------------------------
 
-    def _accounts(self) -> Accounts:
+    def _accounts(self, told: Mapping[str, int]) -> Accounts:
         limiter = self._plugins.get("limiter", self._book.container.providers.limiter)
-        return Accounts(limiter, self._id, self._launch.namespaces.get("network", ""), self._book.announce)
+        return Accounts(limiter, self._id, self._launch.namespaces.get("network", ""), self._book.announce, told)
 
-    def _until_end(self, life: Life, accounts: Accounts) -> bool:
+    def _until_end(self, life: Life, accounts: Accounts, chapter: _Chapter) -> bool:
         """Serve the streams, ask for its health and hear of its limits until the program has ended.
 
         True is returned when it shall start again whatever its policy says.
@@ -153,10 +218,15 @@ class _Supervisor:
                 heard = (self._wake, monitor.fd if monitor else -1, accounts.fd)
                 dues = (monitor.due if monitor else None, stopping.due, accounts.due)
                 others, waits = tuple(fd for fd in heard if fd >= 0), [due for due in dues if due is not None]
+                if not waits and self._heir:
+                    if (youth := chapter.began + _YOUTH - time.monotonic()) > 0:
+                        waits = [youth]
+                    elif not monitor:
+                        self._leave(life, accounts, chapter)
                 if life.streams.until_end(life.pid, others, min(waits, default=None)):
                     return stopping.again
-                _drain(self._wake)
-                _reap(life.children | self._output.children | {monitor.child if monitor else 0})
+                drain(self._wake)
+                reap_others(life.children | self._output.children | {monitor.child if monitor else 0})
                 if self._output.news:
                     self._tell_dropped()
                 stopping.tick()
@@ -167,6 +237,27 @@ class _Supervisor:
         finally:
             if monitor:
                 monitor.close()
+
+    def _leave(self, life: Life, accounts: Accounts, chapter: _Chapter) -> None:
+        """Leave the container to the heir, and end, where there is nothing to do that only this process can."""
+        calm = life.streams.calm and self._output.simple and not self._marks
+        if self._book.warned:
+            # A command that holds the lock must not hold up the container, which then is not left.
+            with suppress(CmanagerError), self._book.locked(wait=False):
+                self._book.reload()
+                self._book.record(warnings=self._warnings())
+                self._book.warned.clear()
+        if (
+            calm
+            and not self._book.warned
+            and self._heir
+            and isinstance(life.runtime, Adopt)
+            and set(children(os.getpid())) == {life.pid}
+        ):
+            launch = attrs.evolve(self._launch, container=self._book.container, observed=False, timed=False)
+            lived = (life.pid, chapter.began, chapter.pause, accounts.told)
+            estate = Estate(launch, self._plugins.config, *lived, dict(os.environ))
+            self._heir.leave(estate, self._output.log, life.streams.roles, accounts.descriptors)
 
     def _ended(self, life: Life) -> int:
         """Its exit code. A runtime whose own process has died leaves the container to us, a subreaper (prctl(2))."""
@@ -238,7 +329,7 @@ class _Supervisor:
                 self._end(code, life.steps, lambda: self._part(life, code, usage))
         if again:
             self._part(life, code, usage)
-        _reap(self._output.children)
+        reap_others(self._output.children)
         return self._next_life(pause) if again else None
 
     def _part(self, life: Life, code: int, usage: Usage) -> None:
@@ -298,7 +389,7 @@ class _Supervisor:
         poller.register(self._wake, select.POLLIN)
         while (left := deadline - time.monotonic()) > 0 and not self._book.stop_requested():
             poller.poll(left * 1000)
-            _drain(self._wake)
+            drain(self._wake)
 
     def _end(self, code: int, begun: list[Step], told: Callable[[], None] = lambda: None) -> None:
         """Undo everything, and tell whoever waits as soon as nothing that they could want is left.
@@ -334,15 +425,3 @@ class _Supervisor:
     def _warnings(self) -> tuple[str, ...]:
         """Those of the record, what listeners failed at so far, and what of the output was lost."""
         return tuple(dict.fromkeys(self._output.warnings(self._book.warnings())))
-
-
-def _reap(spared: set[int]) -> None:
-    """Take the exit codes of what was left to us, a subreaper (prctl(2)), but for those whom somebody waits for."""
-    for pid in set(children(os.getpid())) - spared:
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-
-
-def _drain(fd: int) -> None:
-    with suppress(BlockingIOError):
-        os.read(fd, 4096)

@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .steps import Mark
 
 _STREAMS = {STDOUT: b"stdout", STDERR: b"stderr"}
+_OUTPUTS = {name.decode(): kind for kind, name in _STREAMS.items()}
 #: Chunks that are taken of each output after the program's end: what a pipe holds, and not what others go on writing.
 _LAST_CHUNKS = 64
 _LONGEST_WAIT = 10**8  # milliseconds, below what poll(2) takes
@@ -31,32 +32,29 @@ _LONGEST_WAIT = 10**8  # milliseconds, below what poll(2) takes
 class Streams:
     """Owns the manager's ends of stdin, stdout and stderr, and the sockets of attached commands.
 
-    output: where output is kept, None for nowhere; client: the command that is attached from the start, or None;
-    interactive: whether stdin is a pipe that clients feed, otherwise it is /dev/null; terminal: one terminal instead of
-    three pipes; once: stdin ends when `client` leaves. A client that reads slowly slows the program down, as a pipe
-    would, but not its end; a client that is gone is forgotten.
+    output: where output is kept, None for nowhere; client: the command that is attached from the start, or None; once:
+    stdin ends when that leaves. A client that reads slowly slows the program down, as a pipe would, but not its end; a
+    client that is gone is forgotten. It has no descriptors until `make`, or is `taken`.
     """
 
-    def __init__(
-        self,
-        output: Output | None,
-        client: socket.socket | None,
-        *,
-        interactive: bool,
-        terminal: bool = False,
-        once: bool = False,
-    ) -> None:
+    def __init__(self, output: Output | None, client: socket.socket | None = None, *, once: bool = False) -> None:
         self._output = output
         self._clients = [Client(client)] if client else []
         self._first = client if once else None
         self._listener: socket.socket | None = None
         self._input = b""  # for the container, which has not read it
         self._stdin = -1
-        self._interactive = interactive
+        self._interactive = False
         self._outputs: dict[int, bytes] = {}
         self._console: socket.socket | None = None
         self._peer = self._null = self._ended = -1
         self._theirs: tuple[int, ...] = ()
+        self.stdio = Stdio()
+
+    def make(self, *, interactive: bool, terminal: bool = False) -> None:
+        """Make the container's `stdio`. interactive: stdin is a pipe that clients feed, otherwise it is /dev/null;
+        terminal: one terminal instead of three pipes. Raises OSError."""
+        self._interactive = interactive
         if terminal:
             self._console, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             self.stdio = Stdio(console=theirs.detach())
@@ -74,6 +72,34 @@ class Streams:
         self._theirs = (stdin, out_write, err_write)
         for fd in self._outputs:
             os.set_blocking(fd, False)
+
+    @classmethod
+    def taken(cls, output: Output | None, roles: Mapping[str, int]) -> Streams:
+        """Those of another process, which has ended: its descriptors, by their `roles`."""
+        streams = cls(output)
+        streams._outputs = {roles[name]: kind for name, kind in _OUTPUTS.items() if name in roles}
+        streams._stdin = roles.get("stdin", -1)
+        if "typed" in roles:  # the same terminal once more
+            os.close(roles["typed"])
+            streams._stdin = roles["stdout"]
+        streams._peer, streams._ended = roles.get("peer", -1), roles["ended"]
+        streams._listener = socket.socket(fileno=roles["listener"])
+        return streams
+
+    @property
+    def roles(self) -> dict[str, int]:
+        """The descriptors of a program that runs, by what they are for, while it is `calm`: for another process."""
+        roles = {name: fd for name, kind in _OUTPUTS.items() for fd, found in self._outputs.items() if kind == found}
+        if self._stdin >= 0:
+            roles["typed" if self._stdin in self._outputs else "stdin"] = self._stdin
+        assert self._listener, "it listens from before the start"
+        roles |= {"ended": self._ended, "listener": self._listener.fileno()}
+        return roles if self._peer < 0 else roles | {"peer": self._peer}
+
+    @property
+    def calm(self) -> bool:
+        """Whether nobody is attached, and nothing waits to be moved."""
+        return not self._clients and not self._input and self._ended >= 0
 
     def own(self, uid: int, gid: int) -> None:
         """Let the program's user open its /dev/stdout; ids of the host. A terminal is given by the runtime."""
@@ -120,8 +146,8 @@ class Streams:
     def until_end(self, init: int, others: tuple[int, ...] = (), seconds: float | None = None) -> bool:
         """Move data until the process with this pid, always the same, has ended and what it wrote has been read.
 
-        Returns False, and can be called again, when one of the descriptors `others` is readable, the time is over or
-        there is news of the output.
+        Returns False, and can be called again, when one of the descriptors `others` is readable, the time is over, the
+        last client has left or there is news of the output.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
@@ -131,8 +157,11 @@ class Streams:
             self._take_rest()
             return True
         while self._ended not in (ready := self._wait((self._ended, *others), deadline)):
+            attached = bool(self._clients)
             self._serve(ready)
             if not ready.keys().isdisjoint(others) or (deadline and time.monotonic() >= deadline):
+                return False
+            if attached and not self._clients:
                 return False
             if self._output and self._output.news:
                 return False

@@ -220,7 +220,7 @@ class Server:
         self._listener = None
         os.close(self._place.lock)
         self._part_with_spare()
-        self._pool.close()
+        self._pool.end()
 
 
 def follow(pid: int, vouch: Callable[[int], None]) -> bool:

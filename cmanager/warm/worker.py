@@ -15,6 +15,7 @@ from typing import NoReturn
 from ..linux import interpreter, memory, syscalls
 from ..linux.values import frozen
 from ..supervisor import berths, passing
+from ..supervisor.heir import Deceased
 from ..supervisor.keeper import Claim
 from ..supervisor.slots import Berth, Kind, Manager
 from .become import become, inherit
@@ -70,7 +71,7 @@ class Work:
         """Raise Refused, or OSError, for a process that no worker stands in for."""
         self.standing.check(Standing.of(pid))
 
-    def stand_in(self, claim: Claim | None) -> None:
+    def stand_in(self, claim: Claim | Deceased | None) -> None:
         """Be, in a keeper, what a child of a worker would have been (`cmanager.supervisor.keeper.StandIn`)."""
         if claim is None:
             self.title.set([KEEPING])

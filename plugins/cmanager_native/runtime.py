@@ -132,6 +132,10 @@ class Native:
         given, cgroup = plan.read_exec(bundle.path, process, self._compile)
         return entering.start(given, cgroup, init, stdio)
 
+    def adopt(self, bundle: Bundle, pid: int) -> None:
+        """See `cmanager.seams.Adopt.adopt`."""
+        self._created[bundle.id] = _Created(pid, None, plan.read(bundle.path, self.features(), self._compile), bundle)
+
     def delete(self, id: str) -> None:
         """See `cmanager.seams.Runtime.delete`; in another process there is nothing to remove."""
         created = self._created.pop(id, None)

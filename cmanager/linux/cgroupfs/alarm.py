@@ -29,6 +29,11 @@ class Alarm:
         """The descriptor."""
         return self._epoll.fileno() if self._epoll else -1
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """`fd`, and those that have to stay open for it to tell; none where nothing is heard."""
+        return (self.fd, *self._kept) if self._epoll else ()
+
     def clear(self) -> bool:
         """Take what was told; whether there was something."""
         return bool(self._epoll and self._epoll.poll(0))

@@ -18,7 +18,7 @@ from ...linux import mounts, terminals
 from ...linux.mounts import Mount
 from ...linux.process import Process, reap
 from ...model import Bundle, Features, Stdio
-from ...seams import Exec, Runtime
+from ...seams import Adopt, Exec, Runtime
 from . import bundle
 from .supervisor import descendants
 
@@ -114,6 +114,12 @@ class Box:
         """Skip the test unless the runtime can run one more program."""
         if not isinstance(self.runtime, Exec):
             pytest.skip("the runtime has no Exec")
+
+    def adopts(self) -> Adopt:
+        """The runtime; skip the test unless it can take a container over from another process."""
+        if not isinstance(self.runtime, Adopt):
+            pytest.skip("the runtime has no Adopt")
+        return self.runtime
 
     def needs_joining(self, kind: str) -> None:
         """Skip the test unless the runtime announces that it can join a namespace of this kind."""

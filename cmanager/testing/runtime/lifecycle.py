@@ -11,8 +11,8 @@ import pytest
 
 from ...errors import CmanagerError, CommandError, ConflictError, NotFoundError
 from ...linux import syscalls
-from ...linux.process import Process
-from ...model import Features
+from ...linux.process import Process, children
+from ...model import Bundle, Features
 from ...model.runtime import OPTIONS
 from ...seams import Runtime
 from .base import Base
@@ -76,6 +76,27 @@ class LifecycleSuite(Base):
         assert select.select([pidfd], [], [], 5)[0]
         os.close(pidfd)
         box.delete()
+
+    def test_a_container_outlives_the_process_that_started_it(self, box: Box) -> None:
+        """`Adopt`: that one was forked from this one and has ended, so the container is this one's child by now."""
+        runtime = box.adopts()
+        box.needs("hooks")
+        stopped = box.directory.parent / "stopped"
+        hooks = {"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo yes >{stopped}"]}]}
+        if forked := os.fork():
+            os.waitpid(forked, 0)
+        else:
+            try:
+                box.begin("sh", "-c", "sleep 0.2; exit 42", hooks=hooks)
+            finally:
+                os._exit(0)
+        (pid,) = children(os.getpid())
+        runtime.adopt(Bundle(box.id, str(box.directory)), pid)
+        assert box.wait() == 42
+        assert box.wait() == 42, "asked again it is the same"
+        box.delete()
+        assert stopped.read_text() == "yes\n", "its hooks are those of its bundle"
+        assert box.left() == {}
 
     def test_killing_the_pid_ends_the_container(self, box: Box) -> None:
         box.begin("sh", "-c", "echo ready; exec sleep 60")
