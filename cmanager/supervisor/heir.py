@@ -137,6 +137,7 @@ def divide(succeed: Succeed, resume: Resume) -> Heir:
 
 def _inherit(end: socket.socket, child: int, succeed: Succeed, resume: Resume) -> None:
     """Wait until the child leaves its container, and look after that; returns when the child has ended without."""
+    wake = wakeable()
     signal.signal(signal.SIGUSR1, lambda number, frame: os.kill(child, number))
     while True:
         word, fds, flags, _ = socket.recv_fds(end, 1, _MOST, socket.MSG_CMSG_CLOEXEC)
@@ -150,10 +151,12 @@ def _inherit(end: socket.socket, child: int, succeed: Succeed, resume: Resume) -
             for fd in fds:
                 os.close(fd)
             end.send(_DECLINED)
-    wake = wakeable()
+    # It tells who waits for another life that he need not; this one is not over.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     end.send(_TAKEN)
     end.close()
     os.waitpid(child, 0)
+    os.close(fds[0])
     pid, streams, output, alarm = found
     heard = (wake, *alarm[:1])
     while not streams.until_end(pid, heard):
@@ -187,7 +190,6 @@ def _taken_over(
         roles = dict(zip(will["streams"], ends, strict=True))
         succeed(Deceased(child, *will["as"]))
         output = Output(Log(*will["log"]) if will["log"] else None)
-        os.close(fds[0])
         return will["pid"], Streams.taken(output, roles), output, list(alarm)
     except (OSError, ValueError, CmanagerError):
         return None
