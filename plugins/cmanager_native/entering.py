@@ -6,12 +6,11 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import NoReturn
 
 from cmanager.errors import CmanagerError, CommandError, HostError, NotFoundError
-from cmanager.linux import cgroups, inroot, mounts, programs, syscalls, terminals
+from cmanager.linux import cgroups, inroot, programs, syscalls, terminals
 from cmanager.linux.process import Process
 from cmanager.linux.values import frozen
 from cmanager.model import Stdio
@@ -93,14 +92,14 @@ class _Place:
             os.close(fd)
 
     def clone(self) -> int:
-        """A child, born in the cgroup of v2; returns as `syscalls.clone` does."""
+        """A sibling, born in the cgroup of v2; returns as `syscalls.clone` does."""
         for fd in self.v2:
             try:
-                return syscalls.clone(0, cgroup=fd)
+                return syscalls.clone(syscalls.CLONE_PARENT, cgroup=fd)
             except OSError as error:
                 if error.errno != errno.EBUSY or fd == self.v2[-1]:
                     raise
-        return syscalls.clone(0)
+        return syscalls.clone(syscalls.CLONE_PARENT)
 
 
 def failure(answer: bytes) -> CmanagerError:
@@ -132,39 +131,43 @@ def _spawn(
     ours: socket.socket,
     theirs: socket.socket,
 ) -> int:
-    """A child of this process, which becomes the program; flags: namespaces of `pidfd` that it joins."""
-    # Who lives in a user namespace can look at nothing of a process from outside; into that the child goes itself,
-    # and first, as there is no way back.
-    before = flags & (syscalls.CLONE_NEWPID if flags & syscalls.CLONE_NEWUSER else ~syscalls.CLONE_NEWCGROUP)
-    with _bearing_into(pidfd, before):
+    # setns(2) moves only children into a pid namespace: a process in between joins, and makes the one that counts as
+    # its own sibling (CLONE_PARENT).
+    read, write = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        ours.close()
+        os.close(read)
+        _between(given, flags, pidfd, place, stdio, theirs, write)
+    os.close(write)
+    answer = os.read(read, 64)
+    os.close(read)
+    os.waitpid(middle, 0)
+    pid, _, number = answer.partition(b" ")
+    if not answer or int(number):
+        raise OSError(int(number or 3), os.strerror(int(number or 3)))
+    return int(pid)
+
+
+def _between(
+    given: Program, flags: int, pidfd: int, place: _Place, stdio: Stdio, parent: socket.socket, write: int
+) -> NoReturn:
+    try:
+        # From here on a process of the container could look: at nothing (CVE-2016-9962, CVE-2019-5736).
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        # Where nsdelegate holds, nobody makes a process across the border of the cgroup namespace he joined.
+        now = flags & ~syscalls.CLONE_NEWCGROUP
+        if now:
+            syscalls.setns(pidfd, now)
         pid = place.clone()
         if pid == 0:
-            ours.close()
-            _inside(given, flags & ~before, pidfd, place.doors, stdio, theirs)
-    return pid
-
-
-@contextmanager
-def _bearing_into(pidfd: int, flags: int) -> Iterator[None]:
-    """Be in these namespaces of `pidfd` while a child is made, which is born there: setns(2) moves no process into a
-    pid namespace but those that it makes afterwards. So whoever lives there finds nothing of the host with the child,
-    nor may he look at it (CVE-2016-9962, CVE-2019-5736). Single-threaded callers only.
-    """
-    dumpable = syscalls.prctl(syscalls.PR_GET_DUMPABLE)
-    with ExitStack() as back:
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-        if dumpable == 1:  # what it can be set to (prctl(2))
-            back.callback(syscalls.prctl, syscalls.PR_SET_DUMPABLE, 1)
-        for flag, file in syscalls.NAMESPACES.values():
-            if flags & flag & ~syscalls.CLONE_NEWNS:
-                here = os.open(f"/proc/self/ns/{file}", os.O_RDONLY | os.O_CLOEXEC)
-                back.callback(os.close, here)
-                back.callback(syscalls.setns, here, flag)
-        if flags & syscalls.CLONE_NEWNS:
-            back.callback(back.enter_context(mounts.namespace_of("self")))
-        if flags:
-            syscalls.setns(pidfd, flags)
-        yield
+            os.close(write)
+            _inside(given, flags, pidfd, place.doors, stdio, parent)
+        os.write(write, b"%d 0" % pid)
+    except OSError as error:
+        os.write(write, b"0 %d" % (error.errno or 0))
+    finally:
+        os._exit(0)
 
 
 def _inside(
@@ -173,9 +176,6 @@ def _inside(
     doing = Doing()
     try:
         programs.reset_signals()
-        doing("join the namespaces of the container")
-        if others := flags & ~syscalls.CLONE_NEWCGROUP:
-            syscalls.setns(pidfd, others)
         doing("join the cgroup of the container")
         cgroups.go_through(doors)
         if flags & syscalls.CLONE_NEWCGROUP:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -167,10 +168,12 @@ def test_nobody_inside_can_look_at_what_comes_in(cli: Cli) -> None:
     assert cli.ok("logs", name) == ""
 
 
-def test_a_tracer_inside_finds_nothing_of_the_host_with_what_comes_in(cli: Cli) -> None:
-    """CAP_SYS_PTRACE opens /proc/PID/root of whatever has a number in there."""
-    look = "[ -e /proc/$n/root/etc/debian_version ] && echo the host"
-    script = f"touch /ready; n=2; while :; do {look}; n=$((n % 400 + 2)); [ -d /proc/$n ] || n=$((n + 1)); done"
+def test_a_tracer_inside_finds_nothing_of_the_host_with_what_comes_in(cli: Cli, tmp_path: Path) -> None:
+    """CAP_SYS_PTRACE opens what belongs to whatever has a number in there: its root, and its descriptors."""
+    (tmp_path / "marker").touch()
+    places = f"$p/root{tmp_path} $p/cwd{tmp_path} $p/fd/*{tmp_path}"
+    look = f"for d in {places}; do [ -e $d/marker ] && echo $d; done"
+    script = f"touch /ready; while :; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || {{ {look}; }}; done; done"
     cli.ok("run", "-d", "--name", "tracer", "--cap-add", "SYS_PTRACE", "busybox", "sh", "-c", script)
     wait_until(lambda: cli("exec", "tracer", "test", "-e", "/ready").returncode == 0, "it looks")
     for _ in range(30):
