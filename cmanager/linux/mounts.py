@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from . import inroot, syscalls
 from .process import Process
@@ -237,25 +235,23 @@ def make_private_namespace() -> None:
     syscalls.mount("none", "/", "none", syscalls.MS_SLAVE | syscalls.MS_REC)
 
 
-@contextmanager
-def namespace_of(pid: str) -> Iterator[Callable[[], None]]:
-    """What brings this process into the mount namespace and to the root directory that a process, "self" for this one,
-    has now. setns(2) alone would leave a chroot. Single-threaded callers only; raises OSError."""
-    namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    root = -1
+def enter_namespace(pid: int) -> None:
+    """Go into the mount namespace of a process, and to its root directory: setns(2) alone would leave a chroot.
+
+    Single-threaded callers only. Raises OSError.
+    """
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-        def go() -> None:
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
             syscalls.setns(namespace, syscalls.CLONE_NEWNS)
-            os.fchdir(root)
-            os.chroot(".")
-
-        yield go
+        finally:
+            os.close(namespace)
+        os.fchdir(root)
+        os.chroot(".")
+        os.chdir("/")
     finally:
-        for fd in (namespace, root):
-            if fd >= 0:
-                os.close(fd)
+        os.close(root)
 
 
 def make_rootfs(mounts: tuple[Mount, ...], directory: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CmanagerError
-from ..linux import syscalls
+from ..linux import files, syscalls
 
 if TYPE_CHECKING:
     from .steps import Mark
@@ -63,6 +63,13 @@ def drain(fd: int) -> None:
 
 def _noted(number: int, frame: object) -> None:
     """The descriptor says so; nothing may happen between two byte codes."""
+
+
+def keep_fault(path: str, error: BaseException) -> None:
+    """Write down what a supervisor dies of. One that ends before its container is lost: reconcile tells of it."""
+    text = f"{type(error).__name__}: {error}"
+    with suppress(OSError):
+        files.write_atomic(path, text.encode("utf-8", "replace")[:1000])
 
 
 def say(report: socket.socket, error: BaseException | None, marks: Sequence[Mark] = ()) -> None:

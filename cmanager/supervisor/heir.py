@@ -27,7 +27,7 @@ from ..linux.process import reap_others
 from ..linux.values import frozen
 from ..plugins.config import Config
 from . import passing
-from .background import drain, wakeable
+from .background import drain, keep_fault, wakeable
 from .launch import Launch
 from .log import Log
 from .output import Output
@@ -86,8 +86,7 @@ class Heir:
         self._end.send(_ENTER)
         if number := int(self._end.recv(16) or errno.ESRCH):
             raise OSError(number, os.strerror(number))
-        with mounts.namespace_of(str(self.pid)) as go:
-            go()
+        mounts.enter_namespace(self.pid)
         self._entered = True
 
     def leave(self, estate: Estate, log: Log | None, streams: Mapping[str, int], alarm: Sequence[int]) -> None:
@@ -100,12 +99,19 @@ class Heir:
             return
         self._declined = True
         groups = " ".join(map(str, os.getgroups()))
-        will = {"pid": estate.pid, "log": log and log.place, "streams": [*streams], "as": [groups, self.words]}
+        will = {
+            "pid": estate.pid,
+            "fault": estate.launch.paths.fault(estate.launch.container.id),
+            "log": log and log.place,
+            "streams": [*streams],
+            "as": [groups, self.words],
+        }
         opened: list[int] = []
         # What does not fit into JSON or a descriptor stays here.
-        with suppress(OSError, TypeError, ValueError):
+        with suppress(OSError, TypeError, ValueError, CmanagerError):
             for value in (will, estate):
                 opened.append(passing.memory(value))
+            passing.value(Estate, os.dup(opened[1]))  # it can be read
             socket.send_fds(self._end, [_WILL], [*opened, *streams.values(), *alarm])
             if self._end.recv(1) == _TAKEN:
                 os._exit(0)
@@ -157,16 +163,24 @@ def _inherit(end: socket.socket, child: int, succeed: Succeed, resume: Resume) -
     end.close()
     os.waitpid(child, 0)
     os.close(fds[0])
-    pid, streams, output, alarm = found
-    heard = (wake, *alarm[:1])
-    while not streams.until_end(pid, heard):
+    try:
+        _look_after(found, wake)
+        for fd in (*found.alarm, wake, signal.set_wakeup_fd(-1)):
+            os.close(fd)
+        estate = passing.value(Estate, fds[1])
+    except BaseException as error:
+        keep_fault(found.fault, error)
+        raise
+    resume(estate, found.streams, found.output)
+
+
+def _look_after(taken: _Taken, wake: int) -> None:
+    """Move the streams until the program has ended, or a limit was reached."""
+    while not taken.streams.until_end(taken.pid, (wake, *taken.alarm[:1])):
         drain(wake)
-        reap_others({pid})
-        if alarm and select.select(alarm[:1], (), (), 0)[0]:
-            break
-    for fd in (*alarm, wake, signal.set_wakeup_fd(-1)):
-        os.close(fd)
-    resume(passing.value(Estate, fds[1]), streams, output)
+        reap_others({taken.pid})
+        if taken.alarm and select.select(taken.alarm[:1], (), (), 0)[0]:
+            return
 
 
 def _make_private(end: socket.socket) -> None:
@@ -177,11 +191,20 @@ def _make_private(end: socket.socket) -> None:
         end.send(b"%d" % (error.errno or 0))
 
 
-def _taken_over(
-    child: int, fds: Sequence[int], flags: int, succeed: Succeed
-) -> tuple[int, Streams, Output, list[int]] | None:
-    """The first process, the streams, the output and the alarm, with all that the child had besides; None where that
-    cannot be had. The first two descriptors are the will, and an estate, which is left alone."""
+@frozen
+class _Taken:
+    """What the heir needs while the container only runs. fault: path of the file that says what it died of."""
+
+    pid: int
+    fault: str
+    streams: Streams
+    output: Output
+    alarm: Sequence[int]
+
+
+def _taken_over(child: int, fds: Sequence[int], flags: int, succeed: Succeed) -> _Taken | None:
+    """That, with all that the child had besides; None where it cannot be had. The first two descriptors are the will,
+    and an estate, which is left alone."""
     try:
         if flags & socket.MSG_CTRUNC:
             return None
@@ -190,6 +213,6 @@ def _taken_over(
         roles = dict(zip(will["streams"], ends, strict=True))
         succeed(Deceased(child, *will["as"]))
         output = Output(Log(*will["log"]) if will["log"] else None)
-        return will["pid"], Streams.taken(output, roles), output, list(alarm)
+        return _Taken(will["pid"], will["fault"], Streams.taken(output, roles), output, alarm)
     except (OSError, ValueError, CmanagerError):
         return None

@@ -54,6 +54,7 @@ class Pool:
         self._poller, self._stand_in, self._wants = poller, stand_in, wants
         #: As they were wanted, the last one first.
         self._keepers: dict[bytes, _Keeper] = {}
+        self._over = False
         poller.register(wants, select.POLLIN)
 
     def hear(self, fd: int) -> None:
@@ -84,9 +85,8 @@ class Pool:
 
     def end(self) -> None:
         """The same, whatever is wanted later."""
+        self._over = True
         self.close()
-        with suppress(KeyError):
-            self._poller.unregister(self._wants)
 
     def _want(self, kind: bytes) -> None:
         if kind in self._keepers:
@@ -109,6 +109,8 @@ class Pool:
             self._keep(kind)
 
     def _keep(self, kind: bytes) -> None:
+        if self._over:
+            return
         with suppress(OSError, ValueError, CorruptError):  # else none, until it is wanted again
             keeper = _Keeper(from_data(Kind, json.loads(kind)), self._stand_in)
             self._keepers = {kind: keeper, **self._keepers}

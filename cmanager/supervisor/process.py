@@ -19,7 +19,7 @@ import attrs
 from attrs import define, field
 
 from ..errors import CmanagerError, CommandError
-from ..linux import files, mounts
+from ..linux import mounts
 from ..linux.process import Process, boot_id, children, reap, reap_others
 from ..model.usage import Usage
 from ..oci import health
@@ -28,7 +28,7 @@ from ..seams import Adopt, Exec
 from ..state import Store
 from . import departure, restart
 from .accounting import Accounts
-from .background import detach, drain, say, wakeable
+from .background import detach, drain, keep_fault, say, wakeable
 from .book import Book
 from .health import Monitor
 from .heir import Estate, Heir
@@ -67,7 +67,7 @@ def work(
     try:
         _Supervisor(launch, plugins, heir).run(report, client, lock)
     except BaseException as error:
-        _keep_fault(launch, error)
+        keep_fault(launch.paths.fault(launch.container.id), error)
         say(report, error)
     finally:
         os._exit(0)
@@ -83,16 +83,9 @@ def resume(estate: Estate, streams: Streams, output: Output) -> NoReturn:
         plugins = Plugins(estate.config, launch.paths.root, launch.paths.run_root)
         _Supervisor(launch, plugins).go_on(estate, streams, output)
     except BaseException as error:
-        _keep_fault(launch, error)
+        keep_fault(launch.paths.fault(launch.container.id), error)
     finally:
         os._exit(0)
-
-
-def _keep_fault(launch: Launch, error: BaseException) -> None:
-    """A supervisor that ends before its container is lost: reconcile tells what it died of."""
-    text = f"{type(error).__name__}: {error}"
-    with suppress(OSError):
-        files.write_atomic(launch.paths.fault(launch.container.id), text.encode("utf-8", "replace")[:1000])
 
 
 @define

@@ -83,14 +83,18 @@ class LifecycleSuite(Base):
         box.needs("hooks")
         stopped = box.directory.parent / "stopped"
         hooks = {"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo yes >{stopped}"]}]}
-        if forked := os.fork():
-            os.waitpid(forked, 0)
-        else:
+        before = set(children(os.getpid()))
+        forked = os.fork()
+        if not forked:
             try:
                 box.begin("sh", "-c", "sleep 0.2; exit 42", hooks=hooks)
-            finally:
                 os._exit(0)
-        (pid,) = children(os.getpid())
+            finally:
+                os._exit(1)
+        assert os.waitpid(forked, 0)[1] == 0, "it starts in the other process"
+        ours = set(children(os.getpid())) - before
+        assert len(ours) == 1, "its first process is what has become this one's child"
+        (pid,) = ours
         runtime.adopt(Bundle(box.id, str(box.directory)), pid)
         assert box.wait() == 42
         assert box.wait() == 42, "asked again it is the same"
