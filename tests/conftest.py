@@ -91,6 +91,7 @@ def own_network(outside: int) -> Iterator[None]:
         return
     syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", "none", syscalls.MS_PRIVATE | syscalls.MS_REC)
+    _forget_the_machines()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # A namespace is born with what the machine's first has (devconf_inherit_init_net); a machine boots without.
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0", encoding="ascii")
@@ -99,6 +100,15 @@ def own_network(outside: int) -> Iterator[None]:
         subprocess.run(["ip", "netns", verb, f"cmanager-tests-{os.getpid()}"], check=True)
     yield
     syscalls.setns(outside, syscalls.CLONE_NEWNET)
+
+
+def _forget_the_machines() -> None:
+    """The mounts of the machine's own manager: when it removes where they are, they go from every namespace."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        places = [line.split()[4] for line in file]
+    for place in reversed(places):
+        if place.startswith("/run/cmanager/"):
+            syscalls.umount(place, syscalls.MNT_DETACH)
 
 
 @pytest.fixture(scope="session", autouse=True)
