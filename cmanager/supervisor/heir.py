@@ -66,7 +66,7 @@ class Deceased:
     words: Sequence[str]
 
 
-#: Called in the heir: be what a child of that process would have been. Raises OSError where that cannot be.
+#: Called in the heir: be what a child of that process would have been. Raises OSError or CmanagerError where not.
 Succeed = Callable[[Deceased], None]
 Resume = Callable[[Estate, Streams, Output], NoReturn]
 

@@ -234,23 +234,21 @@ class _Supervisor:
     def _leave(self, life: Life, accounts: Accounts, chapter: _Chapter) -> None:
         """Leave the container to the heir, and end, where there is nothing to do that only this process can."""
         calm = life.streams.calm and self._output.simple and not self._marks
+        alone = isinstance(life.runtime, Adopt) and set(children(os.getpid())) == {life.pid}
+        if not (self._heir and calm and alone):
+            return
         if self._book.warned:
             # A command that holds the lock must not hold up the container, which then is not left.
             with suppress(CmanagerError), self._book.locked(wait=False):
                 self._book.reload()
                 self._book.record(warnings=self._warnings())
                 self._book.warned.clear()
-        if (
-            calm
-            and not self._book.warned
-            and self._heir
-            and isinstance(life.runtime, Adopt)
-            and set(children(os.getpid())) == {life.pid}
-        ):
-            launch = attrs.evolve(self._launch, container=self._book.container, observed=False, timed=False)
-            lived = (life.pid, chapter.began, chapter.pause, accounts.told)
-            estate = Estate(launch, self._plugins.config, *lived, dict(os.environ))
-            self._heir.leave(estate, self._output.log, life.streams.roles, accounts.descriptors)
+            if self._book.warned:
+                return
+        launch = attrs.evolve(self._launch, container=self._book.container, observed=False, timed=False)
+        lived = (life.pid, chapter.began, chapter.pause, accounts.told)
+        estate = Estate(launch, self._plugins.config, *lived, dict(os.environ))
+        self._heir.leave(estate, self._output.log, life.streams.roles, accounts.descriptors)
 
     def _ended(self, life: Life) -> int:
         """Its exit code. A runtime whose own process has died leaves the container to us, a subreaper (prctl(2))."""

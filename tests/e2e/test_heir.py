@@ -151,19 +151,12 @@ def test_killing_it_loses_the_container_as_ever(cli: Pool) -> None:
     assert lost(cli, heir)
 
 
-def test_killing_it_earlier_does_too(cli: Pool) -> None:
+@pytest.mark.parametrize("killed", [0, 1], ids=["heir", "starter"])
+def test_before_that_each_of_the_two_ends_with_the_other(cli: Pool, killed: int) -> None:
     with young(cli, "busybox", "sleep", "1000"):
         heir, _ = ids(cli, "box")
         (starter,) = children(heir)
-        os.kill(heir, signal.SIGKILL)
-        assert lost(cli, heir, starter)
-
-
-def test_it_ends_with_the_one_that_starts_it(cli: Pool) -> None:
-    with young(cli, "busybox", "sleep", "1000"):
-        heir, _ = ids(cli, "box")
-        (starter,) = children(heir)
-        os.kill(starter, signal.SIGKILL)
+        os.kill((heir, starter)[killed], signal.SIGKILL)
         assert lost(cli, heir, starter)
 
 
